@@ -1,0 +1,68 @@
+# The project's commands. `make` lists them.
+
+SHELL := /usr/bin/env
+.SHELLFLAGS := bash -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Scratch builds gain nothing from incremental compilation and pay for it in time and disk.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
+CARGO ?= cargo
+FUZZ_SECONDS ?= 60
+# The fuzzer needs a nightly toolchain's flags; RUSTC_BOOTSTRAP makes the stable one accept them.
+FUZZ_CARGO ?= RUSTC_BOOTSTRAP=1 $(CARGO)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: setup
+setup: ## Install what the tests need and the machine lacks (Redis, Chromium, SDKs)
+	tests/setup.sh
+
+.PHONY: test
+test: setup ## Run every test: unit, property, end to end with real Redis, SDKs and a browser
+	tests/run.sh --workspace
+
+.PHONY: e2e
+e2e: setup ## Run some end-to-end tests only: make e2e TEST=recovery_truth
+	$(if $(TEST),,$(error say which: make e2e TEST=<file in tests/tests, without .rs>))
+	@# The gateway's own test is selected too, because that is what makes cargo build its binary.
+	tests/run.sh --workspace --test binary $(foreach name,$(TEST),--test $(name))
+
+.PHONY: check
+check: fmt-check clippy doc deny ## Formatting, lints, documentation, dependencies; warnings are errors
+
+.PHONY: fmt-check
+fmt-check: ## Check the formatting
+	$(CARGO) fmt --all --check
+
+.PHONY: clippy
+clippy: ## Lint everything
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+.PHONY: doc
+doc: ## Build the documentation
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --document-private-items --locked
+
+.PHONY: deny
+deny: ## Check the dependencies: bans, licences, sources
+	"$$(tests/tools.sh cargo-deny)" --all-features --workspace check --hide-inclusion-graph bans licenses sources
+
+.PHONY: advisories
+advisories: ## Check the dependencies against the advisory database (needs a network)
+	"$$(tests/tools.sh cargo-deny)" --all-features --workspace check --hide-inclusion-graph advisories
+
+.PHONY: bench
+bench: ## Run the micro-benchmarks, briefly
+	$(CARGO) bench --workspace --benches --locked -- --warm-up-time 1 --measurement-time 3
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZ_SECONDS
+	@for target in fuzz/fuzz_targets/*.rs; do \
+	    name="$$(basename "$$target" .rs)"; \
+	    echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
+	    $(FUZZ_CARGO) fuzz run "$$name" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
