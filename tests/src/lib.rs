@@ -1,1 +1,34 @@
-//! Stub.
+//! What the end-to-end tests are made of: real processes on loopback, the official SDKs as puppets, and a way to wait.
+//!
+//! A test builds a [`Cluster`](cluster::Cluster) out of [`RedisServer`](redis::RedisServer)s and
+//! [`Gateway`](gateway::Gateway)s, puts clients in front of it — this workspace's own
+//! [`campanile_client`], or the SDKs as [`Puppet`](puppet::Puppet)s — reaches it through a
+//! [`Balancer`](balancer::Balancer) when connections are to be cut or moved, breaks something, and then polls with
+//! [`eventually`](wait::eventually) for what must come to be. There are no sleeps that hope.
+//!
+//! Everything that is started ends with the value that stands for it. When a test fails, the processes it was using print
+//! the end of their logs.
+//!
+//! | module | |
+//! | --- | --- |
+//! | [`process`] | a child process: signals, its log, its end |
+//! | [`redis`] | `redis-server` |
+//! | [`gateway`] | the `campanile` binary and its configuration |
+//! | [`cluster`] | several of both, joined |
+//! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
+//! | [`puppet`] | the SDKs for JavaScript and Python, driven line by line |
+//! | [`api`] | the HTTP server API |
+//! | [`metrics`] | what `/metrics` says |
+//! | [`token`] | connection and subscription tokens |
+//! | [`wait`] | polling with a deadline |
+
+pub mod api;
+pub mod balancer;
+pub mod cluster;
+pub mod gateway;
+pub mod metrics;
+pub mod process;
+pub mod puppet;
+pub mod redis;
+pub mod token;
+pub mod wait;

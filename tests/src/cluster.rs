@@ -1,0 +1,130 @@
+//! Several Redis shards, a topology store and several gateways, joined.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, GatewayConfig};
+use crate::redis::{RedisOptions, RedisServer};
+
+/// A running deployment.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The shards, by the names `redis-1`, `redis-2`, … in this order.
+    pub shards: Vec<RedisServer>,
+    /// The Redis with the topology: not one of the shards, so that shards can be broken alone.
+    pub store: RedisServer,
+    /// The gateways, named `gateway-1`, `gateway-2`, … in this order.
+    pub gateways: Vec<Gateway>,
+    config: GatewayConfig,
+}
+
+/// What a [`Cluster`] is to be made of.
+#[derive(Debug)]
+pub struct ClusterBuilder {
+    shards: Vec<(RedisOptions, Value)>,
+    gateways: usize,
+    config: GatewayConfig,
+}
+
+impl Cluster {
+    /// A cluster of no shards and no gateways yet.
+    pub fn builder() -> ClusterBuilder {
+        ClusterBuilder {
+            shards: Vec::new(),
+            gateways: 0,
+            config: GatewayConfig::default(),
+        }
+    }
+
+    /// Starts one more gateway of the same configuration and waits until it is ready.
+    pub async fn add_gateway(&mut self) -> Result<()> {
+        let mut gateway = self.launch_gateway().await?;
+        gateway.wait_until_ready().await;
+        self.gateways.push(gateway);
+        Ok(())
+    }
+
+    /// Starts one more gateway of the same configuration, without waiting for it to be ready or keeping it.
+    pub async fn launch_gateway(&self) -> Result<Gateway> {
+        let name = format!("gateway-{}", self.gateways.len() + 1);
+        Gateway::launch(&self.config.clone().set("node.name", name)).await
+    }
+
+    /// The configuration of its gateways.
+    pub fn config(&self) -> &GatewayConfig {
+        &self.config
+    }
+}
+
+impl ClusterBuilder {
+    /// Adds `count` shards that keep nothing on disk.
+    #[must_use]
+    pub fn shards(mut self, count: usize) -> Self {
+        for _ in 0..count {
+            self = self.shard(RedisOptions::default(), json!({}));
+        }
+        self
+    }
+
+    /// Adds a shard on a server with these options; `settings` are those of the gateways' `shards[]`.
+    #[must_use]
+    pub fn shard(mut self, options: RedisOptions, settings: Value) -> Self {
+        self.shards.push((options, settings));
+        self
+    }
+
+    /// Asks for this many gateways.
+    #[must_use]
+    pub fn gateways(mut self, count: usize) -> Self {
+        self.gateways = count;
+        self
+    }
+
+    /// Sets a configuration key of the gateways.
+    #[must_use]
+    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
+        self.config = self.config.set(path, value);
+        self
+    }
+
+    /// Adds a namespace.
+    #[must_use]
+    pub fn namespace(mut self, name: &str, options: &Value) -> Self {
+        self.config = self.config.namespace(name, options);
+        self
+    }
+
+    /// Starts everything and waits until every gateway is ready.
+    pub async fn start(self) -> Result<Cluster> {
+        let store = RedisServer::start_with(RedisOptions {
+            append_only: Some("always"),
+            ..RedisOptions::default()
+        })
+        .await?;
+        let mut shards = Vec::new();
+        let mut list = Vec::new();
+        for (index, (options, settings)) in self.shards.into_iter().enumerate() {
+            let server = RedisServer::start_with(options).await?;
+            let mut entry = settings;
+            entry["name"] = json!(format!("redis-{}", index + 1));
+            entry["url"] = json!(server.url());
+            shards.push(server);
+            list.push(entry);
+        }
+        let config = self
+            .config
+            .set("engine.type", "redis")
+            .set("shards", list)
+            .set("cluster.store", store.url());
+        let mut cluster = Cluster {
+            shards,
+            store,
+            gateways: Vec::new(),
+            config,
+        };
+        for _ in 0..self.gateways {
+            cluster.add_gateway().await?;
+        }
+        Ok(cluster)
+    }
+}

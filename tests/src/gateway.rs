@@ -1,0 +1,230 @@
+//! The `campanile` binary as a process, and its configuration.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::metrics::Metrics;
+use crate::process::Process;
+use crate::token;
+use crate::wait::{SOON, eventually, until};
+
+/// The key of the server API in every test.
+pub const API_KEY: &str = "an-api-key-of-the-tests";
+
+/// A configuration file in the making.
+#[derive(Debug, Clone)]
+pub struct GatewayConfig(Value);
+
+impl Default for GatewayConfig {
+    /// On a port that the kernel chooses, with the tests' secrets, and with nothing allowed to clients.
+    fn default() -> Self {
+        Self(json!({
+            "http_server": { "address": "127.0.0.1", "port": 0 },
+            "http_api": { "key": API_KEY },
+            "client": { "token": { "hmac_secret_key": token::SECRET } },
+            "cluster": { "command_timeout": "1s" },
+            "log": { "level": "debug" },
+        }))
+    }
+}
+
+impl GatewayConfig {
+    /// A configuration with nothing in it.
+    pub fn empty() -> Self {
+        Self(json!({}))
+    }
+
+    /// Sets the key at a dotted path, such as `client.queue_max_size`.
+    #[must_use]
+    pub fn set(mut self, path: &str, value: impl Into<Value>) -> Self {
+        let mut at = &mut self.0;
+        for part in path.split('.') {
+            if !at.is_object() {
+                *at = Value::Object(Map::new());
+            }
+            at = at
+                .as_object_mut()
+                .expect("made an object above")
+                .entry(part)
+                .or_insert(Value::Null);
+        }
+        *at = value.into();
+        self
+    }
+
+    /// Adds a namespace with these options.
+    #[must_use]
+    pub fn namespace(mut self, name: &str, options: &Value) -> Self {
+        let mut namespace = options.clone();
+        namespace["name"] = json!(name);
+        let namespaces = &mut self.0["channel"]["namespaces"];
+        match namespaces.as_array_mut() {
+            Some(list) => list.push(namespace),
+            None => *namespaces = json!([namespace]),
+        }
+        self
+    }
+
+    /// The file's text.
+    pub fn text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// A gateway process.
+#[derive(Debug)]
+pub struct Gateway {
+    dir: TempDir,
+    process: Process,
+    base: String,
+}
+
+impl Gateway {
+    /// Starts a gateway and waits until it is ready.
+    pub async fn start(config: &GatewayConfig) -> Result<Self> {
+        let mut gateway = Self::launch(config).await?;
+        gateway.wait_until_ready().await;
+        Ok(gateway)
+    }
+
+    /// Starts a gateway and waits only until it listens.
+    pub async fn launch(config: &GatewayConfig) -> Result<Self> {
+        Self::launch_file("campanile.json", &config.text(), &[]).await
+    }
+
+    /// Starts a gateway with the configuration file `name` of this `text` and further arguments.
+    pub async fn launch_file(name: &str, text: &str, arguments: &[&str]) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join(name);
+        std::fs::write(&file, text)?;
+        let mut command = Command::new(binary()?);
+        command.arg("--config").arg(file).args(arguments);
+        Self::launch_command(dir, command).await
+    }
+
+    /// Starts a gateway without a configuration file.
+    pub async fn launch_bare(arguments: &[&str]) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let mut command = Command::new(binary()?);
+        command.args(arguments);
+        Self::launch_command(dir, command).await
+    }
+
+    async fn launch_command(dir: TempDir, mut command: Command) -> Result<Self> {
+        command.current_dir(dir.path());
+        let mut process = Process::start("gateway", dir.path(), command)?;
+        let base = until("the gateway prints where it listens", SOON, || {
+            let (output, running) = (process.output(), process.is_running());
+            assert!(running, "the gateway ended at start:\n{output}{}", process.log());
+            async move { listening(&output) }
+        })
+        .await;
+        Ok(Self { dir, process, base })
+    }
+
+    /// The base of its HTTP URLs, `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Its host and port.
+    pub fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap_or(&self.base)
+    }
+
+    /// The URL of its WebSocket endpoint.
+    pub fn websocket_url(&self) -> String {
+        websocket_url(self.address())
+    }
+
+    /// Its server API, with the right key.
+    pub fn api(&self) -> Api {
+        Api::new(&self.base, API_KEY)
+    }
+
+    /// The process, for its signals and its log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The process, for its end.
+    pub fn process_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// The folder in which it runs.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// The status and the body of a GET.
+    pub async fn get(&self, path: &str) -> Result<(u16, String)> {
+        let response = reqwest::Client::new()
+            .get(format!("{}{path}", self.base))
+            .timeout(SOON)
+            .send()
+            .await?;
+        Ok((response.status().as_u16(), response.text().await?))
+    }
+
+    /// What `/ready` says: whether it is ready, and the body.
+    pub async fn ready(&self) -> Result<(bool, Value)> {
+        let (status, body) = self.get("/ready").await?;
+        Ok((
+            status == 200,
+            serde_json::from_str(&body).unwrap_or(Value::String(body)),
+        ))
+    }
+
+    /// Waits until `/ready` says yes.
+    pub async fn wait_until_ready(&mut self) {
+        let running = self.process.is_running();
+        assert!(running, "the gateway has ended");
+        let this = &*self;
+        eventually("the gateway is ready", Duration::from_secs(30), || async move {
+            this.ready().await.is_ok_and(|(ready, _)| ready)
+        })
+        .await;
+    }
+
+    /// What `/metrics` says now.
+    pub async fn metrics(&self) -> Result<Metrics> {
+        let (status, body) = self.get("/metrics").await?;
+        ensure!(status == 200, "/metrics answers {status}");
+        Ok(Metrics::parse(&body))
+    }
+}
+
+/// The URL of the WebSocket endpoint at this host and port.
+pub fn websocket_url(address: &str) -> String {
+    format!("ws://{address}/connection/websocket")
+}
+
+fn listening(output: &str) -> Option<String> {
+    let line = output
+        .lines()
+        .find_map(|line| line.strip_prefix("listening on "))?;
+    Some(line.trim_end_matches('/').to_owned())
+}
+
+/// The binary beside the test's own, which cargo puts one folder deeper.
+pub fn binary() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let target = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .context("the test binary lies in target/*/deps")?;
+    let binary = target.join("campanile");
+    ensure!(
+        binary.exists(),
+        "{} is missing: run the tests with `make test` or `make e2e`",
+        binary.display()
+    );
+    Ok(binary)
+}
