@@ -1,0 +1,33 @@
+//! The macro that turns the definition of a message into its three forms.
+
+/// Defines messages: structs with `prost` attributes on their fields, which also become serde's.
+///
+/// All that the macro adds is the list of derives and, on each field, the serde attributes that hand it to
+/// [`Field`](super::field::Field). A field whose wire name is a Rust keyword carries its own
+/// `#[serde(rename = "…")]`.
+macro_rules! messages {
+    ($(
+        $(#[$meta:meta])*
+        pub struct $name:ident {
+            $( $(#[$field_meta:meta])* pub $field:ident: $type:ty, )*
+        }
+    )*) => { $(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
+        #[serde(default)]
+        pub struct $name {
+            $(
+                $(#[$field_meta])*
+                #[serde(
+                    with = "crate::message::field",
+                    skip_serializing_if = "crate::message::field::is_absent"
+                )]
+                pub $field: $type,
+            )*
+        }
+
+        impl crate::message::field::Object for $name {}
+    )* };
+}
+
+pub(crate) use messages;
