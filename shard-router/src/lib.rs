@@ -1,1 +1,31 @@
-//! Stub.
+//! Which shard holds which channel, how a publication gets there, and how every subscriber hears of it exactly
+//! once and in order.
+//!
+//! # Parts
+//!
+//! * [`partition`]: a channel's partition, the unit that is owned and moves.
+//! * [`ring`]: proposes an owner for each partition (consistent hashing with bounded loads).
+//! * [`topology`]: the versioned document that *decides* the owners, and the transitions it may take.
+//! * [`store`]: where the topology lives: compare-and-set, the registry of gateways, the coordinator's lease.
+//! * [`coordinator`]: carries out what the topology decided: bootstrap, admitting restarted shards, reopening.
+//! * [`fence`]: the owner record that a shard keeps for each partition, and the acts that change it.
+//! * [`shard`]: the trait of a shard; [`memory`] and [`redis`] implement it and pass one conformance suite.
+//! * [`feed`]: the continuity of one channel, without I/O: next offset, gap, duplicate, recent window.
+//! * [`router`]: joins the above: publish, history, presence, subscribe, recovery.
+//! * [`audience`]: what the router needs to know of subscribers: nearly nothing.
+//!
+//! # The way of data
+//!
+//! Publication: [`router::Router::publish`] → partition → owner by the topology → [`shard::Shard::publish`] (one
+//! atomic script behind the owner fence) → the shard's Pub/Sub → [`shard::ShardEvents::message`] → the channel's
+//! [`feed`] decides (deliver, duplicate, gap) → [`audience::Audience::deliver`].
+//!
+//! The crate knows nothing of clients, transports or the client protocol's commands.
+
+pub mod audience;
+pub mod fence;
+pub mod partition;
+pub mod publication;
+pub mod shard;
+pub mod store;
+pub mod topology;
