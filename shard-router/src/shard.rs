@@ -44,7 +44,8 @@ pub trait Shard: Send + Sync + 'static {
     fn publish(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome>;
 
     /// Fans a join or leave out to the gateways subscribed to the channel; keeps nothing.
-    fn announce(&self, partition: Partition, channel: &ChannelName, message: Announcement) -> ShardFuture<()>;
+    fn announce(&self, partition: Partition, channel: &ChannelName, message: Announcement)
+    -> ShardFuture<()>;
 
     /// Reads the position and the part of the stream that is asked for. Gives the channel an epoch if it has none.
     fn history(&self, partition: Partition, request: HistoryRequest) -> ShardFuture<HistoryPage>;
@@ -62,7 +63,11 @@ pub trait Shard: Send + Sync + 'static {
     fn remove_presence(&self, partition: Partition, channel: &ChannelName, client: &str) -> ShardFuture<()>;
 
     /// Everyone present in a channel, by client id, without the expired.
-    fn presence(&self, partition: Partition, channel: &ChannelName) -> ShardFuture<BTreeMap<String, ClientInfo>>;
+    fn presence(
+        &self,
+        partition: Partition,
+        channel: &ChannelName,
+    ) -> ShardFuture<BTreeMap<String, ClientInfo>>;
 
     /// Subscribes channels; resolves when the server has acknowledged each of them. Fails if the link they are on is
     /// down or breaks meanwhile; then none of them is subscribed.
@@ -261,12 +266,20 @@ pub struct HistoryRange {
 
 impl HistoryRange {
     /// The position alone.
-    pub const POSITION: Self = Self { since: None, limit: Some(0), reverse: false };
+    pub const POSITION: Self = Self {
+        since: None,
+        limit: Some(0),
+        reverse: false,
+    };
 
     /// What comes after `offset`, oldest first, `limit` at most.
     #[must_use]
     pub fn after(offset: Offset, limit: Option<u32>) -> Self {
-        Self { since: Some(offset), limit, reverse: false }
+        Self {
+            since: Some(offset),
+            limit,
+            reverse: false,
+        }
     }
 }
 

@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::partition::Partition;
 
 /// The version of the topology. Only ever grows; 0 is "no topology yet".
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
@@ -33,9 +31,7 @@ impl fmt::Display for Generation {
 }
 
 /// A coordinator's fencing token: taken from a counter in the store when it starts, so a later coordinator's is larger.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Token(pub u64);
 
