@@ -181,3 +181,6 @@ impl<'a> Iterator for Users<'a> {
         Some(user)
     }
 }
+
+#[cfg(test)]
+mod tests;

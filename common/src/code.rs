@@ -9,3 +9,6 @@ mod unsubscribe;
 pub use disconnect::{Disconnect, DisconnectCode};
 pub use error::ErrorCode;
 pub use unsubscribe::UnsubscribeCode;
+
+#[cfg(test)]
+mod tests;

@@ -124,3 +124,6 @@ impl Codec {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

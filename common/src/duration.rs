@@ -133,3 +133,6 @@ impl Visitor<'_> for DurationVisitor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,8 @@ pub mod payload;
 mod publication;
 mod push;
 mod reply;
+#[cfg(test)]
+pub(crate) mod sample;
 mod subscribe;
 
 pub use command::{Command, Request, TwoRequests};
@@ -41,3 +43,6 @@ pub use subscribe::{
     FilterNode, KeyedItem, SubRefreshRequest, SubRefreshResult, SubscribeRequest, SubscribeResult,
     TrackBatch, UnsubscribeRequest, UnsubscribeResult,
 };
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,14 @@ macro_rules! messages {
         }
 
         impl crate::message::field::Object for $name {}
+
+        #[cfg(test)]
+        impl crate::message::sample::Sample for $name {
+            fn sample(rng: &mut proptest::test_runner::TestRng, depth: u32) -> Self {
+                let _ = (&rng, depth);
+                Self { $( $field: crate::message::sample::field(rng, depth), )* }
+            }
+        }
     )* };
 }
 

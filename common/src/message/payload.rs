@@ -85,3 +85,6 @@ impl Visitor<'_> for BytesVisitor {
         Ok(Bytes::new())
     }
 }
+
+#[cfg(test)]
+mod tests;
