@@ -1,0 +1,3 @@
+//! Configuration: what the other parts are told.
+
+pub mod options;
