@@ -17,35 +17,34 @@ pub struct ChannelOptions {
     pub namespaces: HashMap<String, NamespaceOptions>,
 }
 
-/// The channel's namespace is not configured, or its name is not one that the namespace allows.
+/// The channel's namespace is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no namespace has such a channel")]
+#[error("no such namespace")]
 pub struct UnknownNamespace;
 
 impl ChannelOptions {
     /// The rules of `channel`.
     pub fn resolve(&self, channel: &ChannelName) -> Result<&NamespaceOptions, UnknownNamespace> {
-        let namespace = self.syntax.namespace(channel);
-        let options = match namespace {
-            None => &self.without_namespace,
-            Some(name) => self.namespaces.get(name).ok_or(UnknownNamespace)?,
-        };
-        match &options.channel_regex {
-            Some(pattern) if !pattern.is_match(self.rest(channel, namespace)) => Err(UnknownNamespace),
-            _ => Ok(options),
+        match self.syntax.namespace(channel) {
+            None => Ok(&self.without_namespace),
+            Some(name) => self.namespaces.get(name).ok_or(UnknownNamespace),
         }
     }
 
-    /// What a namespace's pattern is matched against: the name without namespace and private prefix.
-    fn rest<'a>(&self, channel: &'a str, namespace: Option<&str>) -> &'a str {
-        let name = if self.syntax.is_private(channel) {
-            &channel[self.syntax.private_prefix.len()..]
-        } else {
-            channel
+    /// Whether the pattern of `channel`'s namespace, if there is one, allows its name. The pattern sees the name without
+    /// private prefix and namespace.
+    #[must_use]
+    pub fn allows_name(&self, channel: &ChannelName, options: &NamespaceOptions) -> bool {
+        let Some(pattern) = &options.channel_regex else {
+            return true;
         };
-        match namespace {
-            None => name,
-            Some(namespace) => &name[namespace.len() + self.syntax.namespace_boundary.len()..],
+        let mut rest = channel.as_str();
+        if self.syntax.is_private(rest) {
+            rest = &rest[self.syntax.private_prefix.len()..];
         }
+        if let Some(namespace) = self.syntax.namespace(channel) {
+            rest = &rest[namespace.len() + self.syntax.namespace_boundary.len()..];
+        }
+        pattern.is_match(rest)
     }
 }
