@@ -37,7 +37,17 @@ impl Balancer {
 
     /// The URL of the WebSocket endpoint behind it.
     pub fn websocket_url(&self) -> String {
-        websocket_url(&self.address.to_string())
+        websocket_url(&self.address())
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Its host and port.
+    pub fn address(&self) -> String {
+        self.address.to_string()
     }
 
     /// Ends all connections and closes every new one at once.

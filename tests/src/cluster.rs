@@ -1,6 +1,6 @@
 //! Several Redis shards, a topology store and several gateways, joined.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, GatewayConfig};
@@ -48,6 +48,50 @@ impl Cluster {
     pub async fn launch_gateway(&self) -> Result<Gateway> {
         let name = format!("gateway-{}", self.gateways.len() + 1);
         Gateway::launch(&self.config.clone().set("node.name", name)).await
+    }
+
+    /// Channels `NAME-0`, `NAME-1`, … that keep a stream, by the shard on which the stream was found: `count` on each.
+    ///
+    /// Publishes to find out, so that each of them has one publication, `null`.
+    pub async fn channels_on_each_shard(&self, name: &str, count: usize) -> Result<Vec<Vec<String>>> {
+        let api = self
+            .gateways
+            .first()
+            .context("a gateway to publish through")?
+            .api();
+        let mut found = vec![Vec::new(); self.shards.len()];
+        for index in 0..200 * self.shards.len() {
+            let channel = format!("{name}-{index}");
+            api.publish(&channel, &Value::Null).await?;
+            let shard = self
+                .shard_of(&channel)
+                .await?
+                .with_context(|| format!("nobody keeps {channel}"))?;
+            found[shard].push(channel);
+            if found.iter().all(|it| it.len() >= count) {
+                found.iter_mut().for_each(|it| it.truncate(count));
+                return Ok(found);
+            }
+        }
+        bail!(
+            "the channels are not spread: {:?}",
+            found.iter().map(Vec::len).collect::<Vec<_>>()
+        )
+    }
+
+    /// The index of the shard that keeps a channel's stream.
+    pub async fn shard_of(&self, channel: &str) -> Result<Option<usize>> {
+        let pattern = format!("*:stream:{channel}");
+        for (index, shard) in self.shards.iter().enumerate() {
+            if !shard
+                .command::<Vec<String>>(&["KEYS", &pattern])
+                .await?
+                .is_empty()
+            {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
     }
 
     /// The configuration of its gateways.

@@ -21,6 +21,7 @@
 //! | [`metrics`] | what `/metrics` says |
 //! | [`token`] | connection and subscription tokens |
 //! | [`wait`] | polling with a deadline |
+//! | [`wire`] | the client protocol by hand |
 
 pub mod api;
 pub mod balancer;
@@ -32,3 +33,4 @@ pub mod puppet;
 pub mod redis;
 pub mod token;
 pub mod wait;
+pub mod wire;
