@@ -1,9 +1,12 @@
-//! The client protocol by hand, in JSON: for tests that must choose every field, or send what no client would.
+//! The client protocol by hand: for tests that must choose every field, or send what no client would.
+//!
+//! Commands and replies are written as JSON values here, whichever codec the connection uses.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use campanile_common::{Bytes, Codec};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -11,22 +14,33 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::wait::SOON;
 
 /// How a connection is opened.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Handshake<'a> {
-    /// The subprotocol to ask for; none means JSON.
-    pub subprotocol: Option<&'a str>,
+    /// The codec to ask for.
+    pub codec: Codec,
     /// The page that opens the connection, as a browser says it.
     pub origin: Option<&'a str>,
+}
+
+impl Default for Handshake<'_> {
+    fn default() -> Self {
+        Self {
+            codec: Codec::Json,
+            origin: None,
+        }
+    }
 }
 
 /// A WebSocket connection to a gateway.
 #[derive(Debug)]
 pub struct Wire {
+    codec: Codec,
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pushes: VecDeque<Value>,
     next: u32,
@@ -50,7 +64,7 @@ impl Wire {
     /// Opens a connection in a certain way and says nothing.
     pub async fn open_with(url: &str, handshake: Handshake<'_>) -> Result<Self> {
         let mut request = url.into_client_request()?;
-        if let Some(name) = handshake.subprotocol {
+        if let Some(name) = handshake.codec.subprotocol() {
             request
                 .headers_mut()
                 .insert("Sec-WebSocket-Protocol", HeaderValue::from_str(name)?);
@@ -62,6 +76,7 @@ impl Wire {
         }
         let (socket, _) = timeout(SOON, connect_async(request)).await??;
         Ok(Self {
+            codec: handshake.codec,
             socket,
             pushes: VecDeque::new(),
             next: 1,
@@ -70,7 +85,19 @@ impl Wire {
 
     /// Opens a connection and connects with a token.
     pub async fn connect(url: &str, token: &str) -> Result<Self> {
-        let mut wire = Self::open(url).await?;
+        Self::connect_with(url, token, Codec::Json).await
+    }
+
+    /// Opens a connection in this codec and connects with a token.
+    pub async fn connect_with(url: &str, token: &str, codec: Codec) -> Result<Self> {
+        let mut wire = Self::open_with(
+            url,
+            Handshake {
+                codec,
+                ..Handshake::default()
+            },
+        )
+        .await?;
         let reply = wire.request(json!({ "connect": { "token": token } })).await?;
         reply
             .get("connect")
@@ -83,6 +110,21 @@ impl Wire {
         Ok(self.socket.send(Message::text(text)).await?)
     }
 
+    /// Sends a frame as it is, valid or not.
+    pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
+        Ok(self.socket.send(Message::Frame(frame)).await?)
+    }
+
+    /// Sends a command.
+    pub async fn send(&mut self, command: &Value) -> Result<()> {
+        if !self.codec.is_binary() {
+            return self.send_text(&command.to_string()).await;
+        }
+        let json = Bytes::from(command.to_string());
+        let command = Codec::Json.decode_commands(&json).next().context("a command")??;
+        self.send_bytes(&self.codec.encode_command(&command)).await
+    }
+
     /// Sends a binary frame.
     pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         Ok(self.socket.send(Message::binary(bytes.to_vec())).await?)
@@ -93,7 +135,7 @@ impl Wire {
         let id = self.next;
         self.next += 1;
         command["id"] = json!(id);
-        self.send_text(&command.to_string()).await?;
+        self.send(&command).await?;
         loop {
             for reply in self
                 .replies(SOON)
@@ -199,22 +241,34 @@ impl Wire {
             let message = timeout(deadline, self.socket.next())
                 .await
                 .context("nothing came")?;
-            let text = match message.context("the connection ended")?? {
-                Message::Text(text) => text,
+            let frame = match message.context("the connection ended")?? {
+                Message::Text(text) => Bytes::from(text),
+                Message::Binary(bytes) => bytes,
                 Message::Close(frame) => bail!("the connection was closed: {frame:?}"),
                 _ => continue,
             };
-            let parsed = text.lines().map(serde_json::from_str);
-            let all = parsed
-                .collect::<Result<Vec<Value>, _>>()
-                .with_context(|| format!("a frame: {text}"))?;
+            let all = decode(self.codec, &frame)?;
             let (pings, replies): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| *it == json!({}));
             if !pings.is_empty() {
-                self.send_text("{}").await?;
+                self.send(&json!({})).await?;
             }
             if !replies.is_empty() {
                 return Ok(replies);
             }
         }
     }
+}
+
+/// The replies of a frame, as JSON.
+fn decode(codec: Codec, frame: &Bytes) -> Result<Vec<Value>> {
+    // JSON is read as it came, not by the code under test.
+    if codec == Codec::Json {
+        let text = std::str::from_utf8(frame)?;
+        let replies = text.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        return replies.with_context(|| format!("a frame: {text}"));
+    }
+    let replies = codec.decode_replies(frame);
+    replies
+        .map(|reply| Ok(serde_json::from_slice(&Codec::Json.encode_reply(&reply?))?))
+        .collect()
 }
