@@ -1,0 +1,109 @@
+//! Transports: bytes of a network into frames, and back.
+//!
+//! A transport knows how frames lie in its bytes, how fast it may write, and how its connections end. It knows
+//! nothing of commands: what is in a frame is the codec's business, what it means the session's.
+//!
+//! * [`websocket`]: WebSocket over HTTP/1.1.
+//! * [`origin`]: which web pages may connect.
+
+pub mod origin;
+pub mod websocket;
+
+use std::future::Future;
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use campanile_common::Disconnect;
+
+use websocket::Violation;
+
+/// Bytes that go out in one write at most, if there is more than one piece: large enough that the cost of a system
+/// call no longer shows, small enough that a client on a slow line gets whole messages now and then.
+pub const MAX_BATCH_BYTES: usize = 64 * 1024;
+
+/// Pieces that go out in one write at most; each costs 16 bytes of stack while it is written.
+pub const MAX_BATCH_PIECES: usize = 128;
+
+/// One client's connection, as its driver sees it. Nothing here blocks, and an idle connection holds no buffers.
+pub trait Transport: Send + Unpin + 'static {
+    /// The next frame of commands. After an [`End`] there are no more.
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, End>>;
+
+    /// Begins to send `batch`, which is drained: pieces that the codec allows to be joined to a frame, not more than
+    /// [`MAX_BATCH_PIECES`]. Only after [`poll_flush`](Self::poll_flush) has said that there is room.
+    fn start_send(&mut self, cx: &mut Context<'_>, batch: &mut Vec<Bytes>) -> Result<(), End>;
+
+    /// Goes on sending; ready once everything is sent.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>>;
+
+    /// Ends the connection and, as far as the client still listens, tells it why. Takes a bounded time.
+    fn close(self, farewell: Farewell) -> impl Future<Output = ()> + Send;
+}
+
+/// A kind of transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransportKind {
+    /// WebSocket.
+    WebSocket,
+}
+
+impl TransportKind {
+    /// Every kind.
+    pub const ALL: [Self; 1] = [Self::WebSocket];
+
+    /// The name that proxies and logs are told; the value of a metric's label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+        }
+    }
+
+    /// The position of this kind in [`TransportKind::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Why a transport carries no more frames.
+#[derive(Debug, thiserror::Error)]
+pub enum End {
+    /// The client said goodbye.
+    #[error("the client closed the connection")]
+    Closed,
+    /// The connection broke, or the client left without a word.
+    #[error("the connection is gone")]
+    Gone(#[source] Option<io::Error>),
+    /// The client takes nothing of what is sent to it.
+    #[error("the client did not take what was written in time")]
+    WriteTimeout,
+    /// The client broke the rules of the transport.
+    #[error("the client broke the rules of the transport")]
+    Violation(#[source] Violation),
+}
+
+impl End {
+    /// The end that an error of the socket means.
+    #[must_use]
+    pub fn of_error(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::WriteTimeout,
+            _ => Self::Gone(Some(error)),
+        }
+    }
+}
+
+/// What a client is told at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Nothing: the connection is of no use any more.
+    Nothing,
+    /// Its own goodbye is returned.
+    Echo,
+    /// The protocol's code and reason.
+    Disconnect(Disconnect),
+    /// The transport's own code.
+    Violation(Violation),
+}

@@ -1,0 +1,181 @@
+//! From an HTTP request to a WebSocket connection (RFC 6455 §4).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use campanile_common::Codec;
+use http::header::{
+    CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade as auto;
+use sha1::{Digest, Sha1};
+use tokio::net::TcpStream;
+
+use super::{WebSocket, WebSocketOptions};
+
+/// What RFC 6455 appends to a client's key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// The subprotocol that says in words what clients without one get as well.
+const JSON_SUBPROTOCOL: &str = "centrifuge-json";
+
+/// A request that may become a connection.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The headers of the answer, whose status is 101.
+    pub headers: HeaderMap,
+    /// The codec that the client chose.
+    pub codec: Codec,
+    upgrade: OnUpgrade,
+}
+
+/// Why a request does not become a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// It does not ask for it.
+    #[error("not a WebSocket request")]
+    NotWebSocket,
+    /// It speaks another version of WebSocket.
+    #[error("only version 13 of WebSocket is spoken")]
+    Version,
+    /// Its key is not 16 bytes in base64.
+    #[error("malformed Sec-WebSocket-Key")]
+    Key,
+    /// It asks for a codec that does not exist.
+    #[error("unknown cf_protocol")]
+    Codec,
+}
+
+impl HandshakeError {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::NotWebSocket | Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Key | Self::Codec => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// The headers of the answer: what would have been understood.
+    #[must_use]
+    pub fn headers(self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if self.status() == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        headers
+    }
+}
+
+/// Checks a request and prepares the answer.
+pub fn accept(request: &mut request::Parts) -> Result<Accepted, HandshakeError> {
+    let headers = &request.headers;
+    if request.method != Method::GET
+        || request.version != Version::HTTP_11
+        || !names(headers, &CONNECTION, "upgrade")
+        || !names(headers, &UPGRADE, "websocket")
+    {
+        return Err(HandshakeError::NotWebSocket);
+    }
+    if headers.get(SEC_WEBSOCKET_VERSION).map(HeaderValue::as_bytes) != Some(b"13") {
+        return Err(HandshakeError::Version);
+    }
+    let key = headers
+        .get(SEC_WEBSOCKET_KEY)
+        .ok_or(HandshakeError::Key)?
+        .as_bytes();
+    if STANDARD.decode(key).map(|key| key.len()) != Ok(16) {
+        return Err(HandshakeError::Key);
+    }
+    let (codec, subprotocol) = choose_codec(headers, request.uri.query().unwrap_or_default())?;
+    let headers = answer(key, subprotocol);
+    let upgrade = request
+        .extensions
+        .remove::<OnUpgrade>()
+        .ok_or(HandshakeError::NotWebSocket)?;
+    Ok(Accepted {
+        headers,
+        codec,
+        upgrade,
+    })
+}
+
+impl Accepted {
+    /// The connection, once the answer is sent. `None` if the client did not wait for it.
+    pub async fn connection(self, options: &WebSocketOptions) -> Option<WebSocket<TcpStream>> {
+        let (stream, unread) = into_stream(self.upgrade.await.ok()?)?;
+        // Batches are made here; waiting for more in the kernel would only add latency.
+        stream.set_nodelay(true).ok()?;
+        // Copied, for a slice would keep the whole read buffer of the HTTP server.
+        let unread = bytes::Bytes::copy_from_slice(&unread);
+        Some(WebSocket::new(stream, unread, self.codec.is_binary(), options))
+    }
+}
+
+/// Takes the bare stream out, so that nothing of the HTTP connection stays in memory.
+fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Some((parts.io.into_inner(), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    match auto::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf)),
+        Err(_) => {
+            tracing::error!("the HTTP server does not serve TCP streams");
+            None
+        }
+    }
+}
+
+/// Whether one of the tokens of a header is `token`.
+fn names(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+/// The first subprotocol that is known decides, else the query; and the subprotocol to answer with.
+fn choose_codec(headers: &HeaderMap, query: &str) -> Result<(Codec, Option<&'static str>), HandshakeError> {
+    for offered in tokens(headers, &SEC_WEBSOCKET_PROTOCOL) {
+        if offered == JSON_SUBPROTOCOL {
+            return Ok((Codec::Json, Some(JSON_SUBPROTOCOL)));
+        }
+        if let Some(codec) = Codec::from_subprotocol(offered) {
+            return Ok((codec, codec.subprotocol()));
+        }
+    }
+    let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
+    match parameters.find(|(name, _)| *name == "cf_protocol") {
+        Some((_, value)) => Codec::from_query(value)
+            .map(|codec| (codec, None))
+            .ok_or(HandshakeError::Codec),
+        None => Ok((Codec::Json, None)),
+    }
+}
+
+fn answer(key: &[u8], subprotocol: Option<&'static str>) -> HeaderMap {
+    let proof = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
+    let proof = HeaderValue::from_str(&proof).expect("base64 is ASCII");
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, proof);
+    if let Some(subprotocol) = subprotocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests;

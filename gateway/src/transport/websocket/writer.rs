@@ -1,0 +1,148 @@
+//! Frames on their way out: what waits goes out in one vectored write, and what the socket does not take is kept
+//! until it does, or until it has taken nothing for too long.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep};
+
+use super::frame::{Header, Opcode};
+
+/// What the socket has not taken yet. Nothing is allocated while there is nothing.
+#[derive(Debug)]
+pub(super) struct Writer {
+    stuck: Option<Box<Stuck>>,
+    /// How long the socket may take nothing.
+    timeout: Duration,
+}
+
+/// The rest of an attempt, in the order of the wire.
+#[derive(Debug)]
+struct Stuck {
+    pieces: Vec<Bytes>,
+    /// How many of the pieces are written.
+    done: usize,
+    deadline: Pin<Box<Sleep>>,
+}
+
+/// Slices in one vectored write: the header, and as many pieces as a batch has at most.
+const MAX_SLICES: usize = 1 + crate::transport::MAX_BATCH_PIECES;
+
+impl Writer {
+    pub(super) const fn new(timeout: Duration) -> Self {
+        Self { stuck: None, timeout }
+    }
+
+    /// Whether everything is written.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.stuck.is_none()
+    }
+
+    /// Begins a message of `payload`, which is drained. Everything before it must be written.
+    pub(super) fn message<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        opcode: Opcode,
+        payload: &mut Vec<Bytes>,
+    ) -> io::Result<()> {
+        debug_assert!(self.is_idle(), "messages must not run into each other");
+        let header = Header::new(opcode, payload.iter().map(Bytes::len).sum());
+        let header = header.as_slice();
+        let written = match write_once(stream, cx, header, payload) {
+            Poll::Ready(written) => written?,
+            Poll::Pending => 0,
+        };
+        let total = header.len() + payload.iter().map(Bytes::len).sum::<usize>();
+        if written == total {
+            payload.clear();
+            return Ok(());
+        }
+        let pieces = std::iter::once(Bytes::copy_from_slice(header)).chain(payload.drain(..));
+        self.keep(pieces.collect(), written);
+        Ok(())
+    }
+
+    /// Begins a control frame. Everything before it must be written.
+    pub(super) fn control(&mut self, frame: Bytes) {
+        debug_assert!(self.is_idle(), "frames must not run into each other");
+        self.keep(vec![frame], 0);
+    }
+
+    fn keep(&mut self, pieces: Vec<Bytes>, written: usize) {
+        let mut stuck = Stuck {
+            pieces,
+            done: 0,
+            deadline: Box::pin(tokio::time::sleep(self.timeout)),
+        };
+        stuck.advance(written);
+        self.stuck = Some(Box::new(stuck));
+    }
+
+    /// Goes on until everything is written. An error, a timeout included, is final.
+    pub(super) fn poll_flush<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while let Some(stuck) = &mut self.stuck {
+            match write_once(stream, cx, &[], &stuck.pieces[stuck.done..]) {
+                Poll::Ready(written) => {
+                    stuck.advance(written?);
+                    stuck.deadline.as_mut().reset(Instant::now() + self.timeout);
+                    if stuck.done == stuck.pieces.len() {
+                        self.stuck = None;
+                    }
+                }
+                Poll::Pending => {
+                    ready!(stuck.deadline.as_mut().poll(cx));
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Stuck {
+    /// Notes that the socket took `count` bytes, and lets go of what is written.
+    fn advance(&mut self, mut count: usize) {
+        while let Some(piece) = self.pieces.get_mut(self.done) {
+            let step = count.min(piece.len());
+            piece.advance(step);
+            count -= step;
+            if !piece.is_empty() {
+                return;
+            }
+            *piece = Bytes::new();
+            self.done += 1;
+        }
+    }
+}
+
+/// One vectored write of as much as fits into one.
+fn write_once<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    header: &[u8],
+    payload: &[Bytes],
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    slices[0] = IoSlice::new(header);
+    let mut count = 1;
+    for (slice, piece) in slices[1..].iter_mut().zip(payload) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    match ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count])) {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        result => Poll::Ready(result),
+    }
+}
+
+#[cfg(test)]
+mod tests;
