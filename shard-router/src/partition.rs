@@ -48,3 +48,6 @@ impl fmt::Display for Partition {
         self.0.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests;
