@@ -26,6 +26,7 @@ pub mod audience;
 pub mod fence;
 pub mod partition;
 pub mod publication;
+pub mod ring;
 pub mod shard;
 pub mod store;
 pub mod topology;
