@@ -1,0 +1,187 @@
+//! The transitions: from one document to the next, without I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardId, Topology};
+use crate::partition::Partition;
+
+/// What marks the next document: its generation and a random number, which together no other document has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Above the present document's; it jumps where a shard holds a record of a later one.
+    pub generation: Generation,
+    /// Random, by whoever proposes the change.
+    pub id: u64,
+}
+
+/// Why a transition is not possible from the present document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransitionError {
+    /// The generation would not grow.
+    #[error("generation {proposed} does not come after {present}")]
+    NotNewer {
+        /// The present document's.
+        present: Generation,
+        /// The change's.
+        proposed: Generation,
+    },
+    /// The decision carries a generation that this document cannot give it.
+    #[error("a decision of generation {0} does not fit between the last one and this change")]
+    DecidedElsewhere(Generation),
+    /// There is no such shard.
+    #[error("shard {0} is not in the topology")]
+    UnknownShard(ShardId),
+    /// Another shard owns the partition.
+    #[error("partition {0} belongs to another shard")]
+    NotOwned(Partition),
+    /// A move of the partition must be decided about first.
+    #[error("partition {0} is moving")]
+    Moving(Partition),
+    /// The placement does not hold exactly one shard of the list for each partition.
+    #[error("the placement does not fit the shards")]
+    Placement,
+}
+
+impl Topology {
+    /// The first document: all shards as they are configured, none of them reached yet, every partition to be opened
+    /// where `placement` (by index) says.
+    ///
+    /// # Errors
+    ///
+    /// [`TransitionError::Placement`].
+    pub fn bootstrap(
+        change: Change,
+        shards: BTreeMap<ShardId, ShardEntry>,
+        placement: Vec<(ShardId, OpeningContent)>,
+    ) -> Result<Self, TransitionError> {
+        let opening = |(shard, content)| PartitionState::Opening {
+            shard,
+            generation: change.generation,
+            content,
+        };
+        let topology = Self {
+            generation: change.generation,
+            change_id: change.id,
+            shards,
+            partitions: placement.into_iter().map(opening).collect(),
+        };
+        topology.validate().map_err(|_| TransitionError::Placement)?;
+        Ok(topology)
+    }
+
+    /// Trusts `incarnation` of `shard`, all of whose partitions have been closed there at `sealed`, and opens them
+    /// again: with what is there, or, where a fresh opening was never finished, afresh.
+    ///
+    /// `sealed` may be older than the change's generation (other shards may have been decided about meanwhile), but
+    /// not than what this document says of the shard.
+    ///
+    /// # Errors
+    ///
+    /// If the shard is unknown, part of a move, or was decided about at or after `sealed`.
+    pub fn admit(
+        &self,
+        change: Change,
+        shard: &ShardId,
+        incarnation: Incarnation,
+        sealed: Generation,
+    ) -> Result<Self, TransitionError> {
+        let owned: Vec<Partition> = self.owned_by(shard).map(|(partition, _)| partition).collect();
+        let mut next = self.reopen(change, shard, &owned, sealed)?;
+        let entry = next.shards.get_mut(shard);
+        let entry = entry.ok_or_else(|| TransitionError::UnknownShard(shard.clone()))?;
+        if sealed <= entry.admitted {
+            return Err(TransitionError::DecidedElsewhere(sealed));
+        }
+        entry.incarnation = Some(incarnation);
+        entry.admitted = sealed;
+        Ok(next)
+    }
+
+    /// Opens again some partitions of `shard` that have been closed there at `sealed`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is not the shard's, is moving, or was decided about at or after `sealed`.
+    pub fn reopen(
+        &self,
+        change: Change,
+        shard: &ShardId,
+        partitions: &[Partition],
+        sealed: Generation,
+    ) -> Result<Self, TransitionError> {
+        let mut next = self.next(change)?;
+        if sealed > change.generation {
+            return Err(TransitionError::DecidedElsewhere(sealed));
+        }
+        for partition in partitions {
+            let state = &mut next.partitions[partition.index()];
+            let content = reopened_content(*partition, state, shard, sealed)?;
+            *state = PartitionState::Opening {
+                shard: shard.clone(),
+                generation: sealed,
+                content,
+            };
+        }
+        Ok(next)
+    }
+
+    /// Notes that those of `partitions` are open that were to be opened on `shard` at `generation`; what has been
+    /// decided about the others since stays.
+    ///
+    /// # Errors
+    ///
+    /// If the generation would not grow.
+    pub fn opened(
+        &self,
+        change: Change,
+        shard: &ShardId,
+        generation: Generation,
+        partitions: &BTreeSet<Partition>,
+    ) -> Result<Self, TransitionError> {
+        let mut next = self.next(change)?;
+        for partition in partitions {
+            let state = &mut next.partitions[partition.index()];
+            if matches!(state, PartitionState::Opening { shard: at, generation: of, .. }
+                if at == shard && *of == generation)
+            {
+                *state = PartitionState::Stable(shard.clone());
+            }
+        }
+        Ok(next)
+    }
+
+    /// A copy that carries `change`'s marks.
+    fn next(&self, change: Change) -> Result<Self, TransitionError> {
+        if change.generation <= self.generation {
+            return Err(TransitionError::NotNewer {
+                present: self.generation,
+                proposed: change.generation,
+            });
+        }
+        Ok(Self {
+            generation: change.generation,
+            change_id: change.id,
+            ..self.clone()
+        })
+    }
+}
+
+/// With what content `partition` may be opened again on `shard`.
+fn reopened_content(
+    partition: Partition,
+    state: &PartitionState,
+    shard: &ShardId,
+    sealed: Generation,
+) -> Result<OpeningContent, TransitionError> {
+    if state.owner() != shard {
+        return Err(TransitionError::NotOwned(partition));
+    }
+    match state {
+        PartitionState::Stable(_) => Ok(OpeningContent::Keep),
+        PartitionState::Opening { generation, .. } if *generation >= sealed => {
+            Err(TransitionError::DecidedElsewhere(sealed))
+        }
+        PartitionState::Opening { content, .. } => Ok(*content),
+        PartitionState::Moving { .. } => Err(TransitionError::Moving(partition)),
+    }
+}

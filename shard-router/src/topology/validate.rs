@@ -1,0 +1,77 @@
+//! What must be so in every topology document.
+
+use super::{Generation, PartitionState, ShardId, Topology};
+use crate::partition::Partition;
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// Each partition has exactly one state.
+    #[error("{0} partitions instead of {count}", count = Partition::COUNT)]
+    PartitionCount(usize),
+    /// A partition is given to a shard that is not listed.
+    #[error("partition {0} is given to {1}, which is not listed")]
+    UnknownShard(Partition, ShardId),
+    /// A partition moves from a shard to the same.
+    #[error("partition {0} moves to where it is")]
+    MovesNowhere(Partition),
+    /// A partition's state was decided after this document.
+    #[error("partition {0} was decided at generation {1}, later than the document")]
+    DecidedLater(Partition, Generation),
+    /// A shard was admitted after this document.
+    #[error("shard {0} was admitted at generation {1}, later than the document")]
+    AdmittedLater(ShardId, Generation),
+    /// Generation 0 means that there is no topology yet.
+    #[error("a document has no generation 0")]
+    GenerationZero,
+}
+
+impl Topology {
+    /// Checks what must hold in every document, whoever wrote it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing found wrong.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.generation == Generation::default() {
+            return Err(Invalid::GenerationZero);
+        }
+        if self.partitions.len() != usize::from(Partition::COUNT) {
+            return Err(Invalid::PartitionCount(self.partitions.len()));
+        }
+        for (id, entry) in &self.shards {
+            if entry.admitted > self.generation {
+                return Err(Invalid::AdmittedLater(id.clone(), entry.admitted));
+            }
+        }
+        self.states()
+            .try_for_each(|(partition, state)| self.validate_partition(partition, state))
+    }
+
+    fn validate_partition(&self, partition: Partition, state: &PartitionState) -> Result<(), Invalid> {
+        let known = |shard: &ShardId| match self.shards.contains_key(shard) {
+            true => Ok(()),
+            false => Err(Invalid::UnknownShard(partition, shard.clone())),
+        };
+        let decided = |generation: Generation| match generation <= self.generation {
+            true => Ok(()),
+            false => Err(Invalid::DecidedLater(partition, generation)),
+        };
+        known(state.owner())?;
+        match state {
+            PartitionState::Stable(_) => Ok(()),
+            PartitionState::Opening { generation, .. } => decided(*generation),
+            PartitionState::Moving { from, to, .. } if from == to => Err(Invalid::MovesNowhere(partition)),
+            PartitionState::Moving {
+                to,
+                generation,
+                aborting,
+                ..
+            } => {
+                known(to)?;
+                decided(*generation)?;
+                aborting.map_or(Ok(()), decided)
+            }
+        }
+    }
+}
