@@ -1,9 +1,9 @@
 //! From messages to bytes and back, in each of the three codecs.
 //!
-//! A frame is a sequence of messages. Encoding makes one message at a time, in a form whose concatenation is a
-//! frame: JSON ends each with a line break, Protobuf and MessagePack begin each with its length as a varint.
-//! So whoever writes to a connection joins what waits, and the same bytes serve every receiver. A transport
-//! of JSON text may leave out the last line break.
+//! A frame is a sequence of messages. Encoding makes one message at a time, in a form whose concatenation is
+//! a frame: JSON ends each with a line break, Protobuf and MessagePack begin each with its length as a
+//! varint. So whoever writes to a connection joins what waits, and the same bytes serve every receiver. A
+//! transport of JSON text may leave out the last line break.
 //!
 //! Decoding goes through a frame message by message, and stops at the first that is wrong. It never
 //! allocates more than a small multiple of the frame, whatever the frame claims, and takes linear time.

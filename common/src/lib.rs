@@ -1,8 +1,9 @@
 //! What two sides of a Campanile wire agree on.
 //!
 //! Clients and gateways exchange messages; gateways and shards, and one gateway and another, speak of
-//! channels, positions and times. Whatever more than one part of the system must understand in the same way is
-//! defined here, once, and nothing else is: this crate knows no sockets, no Redis, no runtime and no clock.
+//! channels, positions and times. Whatever more than one part of the system must understand in the same way
+//! is defined here, once, and nothing else is: this crate knows no sockets, no Redis, no runtime and no
+//! clock.
 //!
 //! # Parts
 //!

@@ -9,8 +9,8 @@
 //! - a sub-message that is present but empty stays present (`"subscribe": {}` asks for something);
 //! - unknown fields are ignored.
 //!
-//! Payloads, the fields of type [`Bytes`](bytes::Bytes), belong to the application and are carried untouched where the codec
-//! allows it: see [`payload`].
+//! Payloads, the fields of type [`Bytes`](bytes::Bytes), belong to the application and are carried untouched
+//! where the codec allows it: see [`payload`].
 
 mod command;
 mod connect;

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -87,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn joined_users_are_told_apart(channel in "[a-z:$#]{0,5}", users in proptest::collection::vec("[^#,]{0,4}", 1..4)) {
+    fn joined_users_are_told_apart(channel in "[a-z:$#]{0,5}", users in vec("[^#,]{0,4}", 1..4)) {
         let name = format!("{channel}#{}", users.join(","));
         let allowed = allowed_users(&name);
         prop_assert_eq!(allowed, Some(users));

@@ -51,7 +51,8 @@ pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
     Ok(Duration::from_nanos(total))
 }
 
-/// Reads one number with its unit off the front of `rest`, in nanoseconds. `text` is all of it, for the error.
+/// Reads one number with its unit off the front of `rest`, in nanoseconds. `text` is all of it, for the
+/// error.
 fn term<'a>(text: &str, rest: &'a str) -> Result<(u64, &'a str), ParseDurationError> {
     use ParseDurationError as Error;
     let (whole, rest) = split_digits(rest);

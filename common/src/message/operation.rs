@@ -67,7 +67,8 @@ messages! {
         /// The channel.
         #[prost(string, tag = "1")]
         pub channel: String,
-        /// How many publications at most; 0 for none, only the position; negative for no limit but the server's.
+        /// How many publications at most; 0 for none, only the position; negative for no limit but the
+        /// server's.
         #[prost(int32, tag = "7")]
         pub limit: i32,
         /// After this position, or before it if `reverse`.

@@ -2,21 +2,22 @@
 //!
 //! - Protobuf carries them as `bytes`. Decoding takes a slice of the frame, without a copy.
 //! - MessagePack carries them as `bin`. (`str` is accepted too.)
-//! - JSON carries them as the JSON value that they are, embedded in the message, verbatim: neither parsed into
-//!   values nor printed anew. So numbers keep their digits and objects the order of their keys. Only line breaks
-//!   between tokens, which would end the message before its time, are left out. A JSON `null` is a payload
-//!   like any other, its four bytes; an absent field is the empty payload.
+//! - JSON carries them as the JSON value that they are, embedded in the message, verbatim: neither parsed
+//!   into values nor printed anew. So numbers keep their digits and objects the order of their keys. Only
+//!   line breaks between tokens, which would end the message before its time, are left out. A JSON `null` is
+//!   a payload like any other, its four bytes; an absent field is the empty payload.
 //!
 //! JSON and MessagePack copy a payload out of its frame once, so that a small payload which is kept does not
 //! keep a large frame with it.
 //!
 //! **Payloads that are not JSON** reach subscribers of the JSON codec when the publisher used a binary
 //! codec. They are written as a JSON string that holds the bytes in standard base64, with padding. The
-//! reader cannot tell such a string from a string that the publisher sent as JSON: applications that mix codecs agree on JSON
-//! payloads, or mark what is binary, in a tag for example. What matters here is that one publisher
-//! cannot break the frames of others.
+//! reader cannot tell such a string from a string that the publisher sent as JSON: applications that mix
+//! codecs agree on JSON payloads, or mark what is binary, in a tag for example. What matters here is that one
+//! publisher cannot break the frames of others.
 //!
-//! A payload is checked once per encoding, thus once per publication and codec, however many the subscribers are.
+//! A payload is checked once per encoding, thus once per publication and codec, however many the subscribers
+//! are.
 
 use std::fmt;
 

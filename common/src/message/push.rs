@@ -9,7 +9,8 @@ use super::{ClientInfo, Publication, SubscribeResult};
 use crate::code;
 
 messages! {
-    /// Something that happened, in `channel` or to the connection. One of the fields after `channel` is there.
+    /// Something that happened, in `channel` or to the connection. One of the fields after `channel` is
+    /// there.
     pub struct Push {
         /// A number that stands for the channel's name.
         #[prost(int64, tag = "1")]
