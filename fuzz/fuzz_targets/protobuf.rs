@@ -1,0 +1,8 @@
+#![no_main]
+//! Frames of Protobuf commands.
+
+use campanile_common::Codec;
+use campanile_fuzz::check_frame;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|frame: &[u8]| check_frame(Codec::Protobuf, frame));
