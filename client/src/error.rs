@@ -1,0 +1,114 @@
+//! What can go wrong, by operation.
+
+use std::fmt;
+
+use campanile_common::Disconnect;
+use campanile_common::message;
+use tokio_tungstenite::tungstenite;
+use tungstenite::protocol::CloseFrame;
+
+/// The connection has ended.
+///
+/// The code is that of the server's close frame, or one of those that WebSocket reserves for ends without
+/// one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Why, as a number.
+    pub code: u32,
+    /// Why, as text.
+    pub reason: String,
+}
+
+impl Closed {
+    /// The server's close frame carried no code.
+    pub const NO_CODE: u32 = 1005;
+    /// The connection broke without a close frame.
+    pub const BROKEN: u32 = 1006;
+    /// The server sent what is not a frame of replies.
+    pub const MALFORMED: u32 = 1007;
+    /// The inbox was full: this side did not take what the server sent.
+    pub const INBOX_FULL: u32 = 1008;
+
+    pub(crate) fn new(code: u32, reason: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+        }
+    }
+
+    /// Whether the server expects the client back.
+    #[must_use]
+    pub fn reconnects(&self) -> bool {
+        Disconnect::new(self.code, "").reconnects()
+    }
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "connection closed: {} ({})", self.reason, self.code)
+    }
+}
+
+impl std::error::Error for Closed {}
+
+impl From<Option<CloseFrame>> for Closed {
+    fn from(frame: Option<CloseFrame>) -> Self {
+        match frame {
+            Some(frame) => Self::new(u16::from(frame.code).into(), frame.reason.as_str()),
+            None => Self::new(Self::NO_CODE, "no code"),
+        }
+    }
+}
+
+impl From<tungstenite::Error> for Closed {
+    fn from(error: tungstenite::Error) -> Self {
+        Self::new(Self::BROKEN, error.to_string())
+    }
+}
+
+/// Why a connection could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address is not `ws://host[:port]/path`, or a header is malformed.
+    #[error("not a WebSocket address that this client can open: {0}")]
+    Address(String),
+    /// Nobody answers there.
+    #[error("cannot connect to {address}")]
+    Connect {
+        /// Host and port.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The server answered, but not with a WebSocket.
+    #[error("the server refused the WebSocket with HTTP status {0}")]
+    Refused(u16),
+    /// The handshake went wrong otherwise, for example because the server does not speak the codec.
+    #[error("the WebSocket handshake failed")]
+    Handshake(#[source] Box<tungstenite::Error>),
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RequestError {
+    /// The connection ended before the answer came. Whether the command was carried out is not known.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// The server answered with an error.
+    #[error("{} ({})", .0.message, .0.code)]
+    Refused(message::Error),
+    /// The server answered another request than this one.
+    #[error("the reply does not answer the request")]
+    Unexpected,
+}
+
+impl RequestError {
+    /// The code of the server's error, if it answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused(error) => Some(error.code),
+            Self::Closed(_) | Self::Unexpected => None,
+        }
+    }
+}
