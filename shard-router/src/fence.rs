@@ -86,3 +86,109 @@ pub enum FenceReply {
     /// Refused; this is the record that stands in the way (`None`: there is no record).
     Refused(Option<OwnerRecord>),
 }
+
+/// A command that does not fit the record it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the partition's owner record stands in the way")]
+pub struct RecordInTheWay;
+
+/// Decides what becomes of a partition's `record` under `command`: the record to write, or `None` where an earlier
+/// attempt of the same act has written it already.
+///
+/// Generations only grow, and within one generation each act leads from exactly one state to one other; so a
+/// coordinator that slept through a decision can repeat itself for ever without undoing what others did since.
+pub fn apply(
+    record: Option<&OwnerRecord>,
+    command: &FenceCommand,
+) -> Result<Option<OwnerRecord>, RecordInTheWay> {
+    match command {
+        FenceCommand::Admit {
+            generation,
+            keep_epochs,
+        } => admit(record, *generation, *keep_epochs),
+        FenceCommand::Reopen { generation } => reopen(record, *generation),
+        FenceCommand::Fresh { generation, token } => fresh(record, *generation, *token),
+        FenceCommand::Open { generation, token } => open(record, *generation, *token),
+    }
+}
+
+fn admit(
+    record: Option<&OwnerRecord>,
+    generation: Generation,
+    keep_epochs: bool,
+) -> Result<Option<OwnerRecord>, RecordInTheWay> {
+    let sealed = |token, floor| OwnerRecord {
+        generation,
+        state: OwnerState::Sealed,
+        token,
+        floor,
+    };
+    match record {
+        None => Ok(Some(sealed(Token::default(), generation))),
+        Some(old) if old.generation < generation => {
+            let floor = if keep_epochs { old.floor } else { generation };
+            Ok(Some(sealed(old.token, floor)))
+        }
+        Some(old) if old.generation == generation && old.state == OwnerState::Sealed => Ok(None),
+        Some(_) => Err(RecordInTheWay),
+    }
+}
+
+fn reopen(
+    record: Option<&OwnerRecord>,
+    generation: Generation,
+) -> Result<Option<OwnerRecord>, RecordInTheWay> {
+    match record {
+        Some(old) if old.generation == generation => match old.state {
+            OwnerState::Sealed => Ok(Some(OwnerRecord {
+                state: OwnerState::Open,
+                ..old.clone()
+            })),
+            OwnerState::Open => Ok(None),
+            OwnerState::Migrating | OwnerState::Importing => Err(RecordInTheWay),
+        },
+        _ => Err(RecordInTheWay),
+    }
+}
+
+fn fresh(
+    record: Option<&OwnerRecord>,
+    generation: Generation,
+    token: Token,
+) -> Result<Option<OwnerRecord>, RecordInTheWay> {
+    let importing = |floor| OwnerRecord {
+        generation,
+        state: OwnerState::Importing,
+        token,
+        floor,
+    };
+    match record {
+        None => Ok(Some(importing(generation))),
+        Some(old) if old.generation < generation => Ok(Some(importing(generation))),
+        Some(old) if old.generation > generation || old.state != OwnerState::Importing => Err(RecordInTheWay),
+        Some(old) if old.token == token => Ok(None),
+        Some(old) if old.token < token => Ok(Some(importing(old.floor))),
+        Some(_) => Err(RecordInTheWay),
+    }
+}
+
+fn open(
+    record: Option<&OwnerRecord>,
+    generation: Generation,
+    token: Token,
+) -> Result<Option<OwnerRecord>, RecordInTheWay> {
+    match record {
+        Some(old) if old.generation == generation => match old.state {
+            OwnerState::Open => Ok(None),
+            OwnerState::Importing if old.token == token => Ok(Some(OwnerRecord {
+                state: OwnerState::Open,
+                ..old.clone()
+            })),
+            _ => Err(RecordInTheWay),
+        },
+        _ => Err(RecordInTheWay),
+    }
+}
+
+#[cfg(test)]
+mod tests;
