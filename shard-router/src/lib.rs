@@ -24,6 +24,7 @@
 
 pub mod audience;
 pub mod fence;
+pub mod memory;
 pub mod partition;
 pub mod publication;
 pub mod ring;

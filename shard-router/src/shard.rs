@@ -3,6 +3,12 @@
 //! A shard value is one gateway's way to one shard: its command connections, its Pub/Sub links, and what it knows of
 //! the server's incarnation. Operations never retry and never reconnect behind the caller's back.
 
+#[allow(dead_code)] // The Redis shard will use the rest.
+pub(crate) mod inbox;
+#[allow(dead_code)] // The Redis shard will use the rest.
+pub(crate) mod metrics;
+mod options;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +18,7 @@ use std::time::Duration;
 use campanile_common::message::ClientInfo;
 use campanile_common::{ChannelName, Epoch, Offset, Position};
 
+pub use self::options::ShardOptions;
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
 use crate::publication::{Publication, ShardMessage};
@@ -25,7 +32,8 @@ pub type ShardFuture<T> = Pin<Box<dyn Future<Output = Result<T, ShardError>> + S
 ///
 /// Data operations (publish … unsubscribe) are answered only while connected to the trusted incarnation
 /// ([`Shard::trust`]); the coordinator's operations name the incarnation they are meant for and work on an untrusted
-/// one too. Every operation ends within the configured command timeout.
+/// one too. Every operation ends within the configured command timeout; a wipe takes as many of them as one pass over
+/// the server's keys needs.
 pub trait Shard: Send + Sync + 'static {
     /// Its name.
     fn id(&self) -> &ShardId;
@@ -189,7 +197,8 @@ pub struct PublishRequest {
     pub stream: Option<StreamLimits>,
     /// Accept the publication once only under this key.
     pub idempotency: Option<IdempotencyKey>,
-    /// Accept it only if newer than what was published before.
+    /// Accept it only if newer than what was published before. Without a stream there is nothing to compare with,
+    /// and it is ignored.
     pub version: Option<Version>,
     /// The epoch to use if the stream has none or lost its continuity; unique for each request.
     pub new_epoch: Epoch,

@@ -1,0 +1,417 @@
+//! The whole state of a memory shard and what each operation does to it. Pure: time comes in as an argument, what is
+//! to be sent goes out through an outbox.
+//!
+//! Each operation says the same as the Redis shard's script of that name; the conformance suite holds them together.
+
+mod channel;
+mod pubsub;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+use campanile_common::message::ClientInfo;
+use campanile_common::{ChannelName, Position, Timestamp};
+
+use self::channel::{Channel, META_COST, MemberCost, Touch};
+use self::pubsub::PubSub;
+pub use self::pubsub::{Delivery, LinkEvent, LinkKey};
+use crate::fence::{self, FenceCommand, FenceReply, OwnerRecord, OwnerState};
+use crate::partition::Partition;
+use crate::publication::{Publication, ShardMessage};
+use crate::shard::{
+    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PublishOutcome,
+    PublishRequest, ShardError, Suppressed,
+};
+use crate::topology::{Generation, Incarnation, Token};
+
+/// What a memory shard's server process holds.
+#[derive(Debug)]
+pub struct MemoryState {
+    run: Incarnation,
+    data: Data,
+    pubsub: PubSub,
+    limit: usize,
+}
+
+/// The part of the state that a restart may keep or lose.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    admitted: Option<Generation>,
+    partitions: BTreeMap<Partition, PartitionData>,
+    /// Bytes of all channels by [`Channel::bytes`].
+    bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct PartitionData {
+    owner: Option<OwnerRecord>,
+    channels: HashMap<ChannelName, Channel>,
+}
+
+impl MemoryState {
+    /// The state of a server that has just started as `run` with `data`, and refuses to hold more than `limit` bytes
+    /// (payloads, names, and an estimate of what keeping them costs).
+    #[must_use]
+    pub fn new(run: Incarnation, data: Data, limit: usize) -> Self {
+        Self {
+            run,
+            data,
+            pubsub: PubSub::default(),
+            limit,
+        }
+    }
+
+    /// Which run of the server this is.
+    #[must_use]
+    pub fn run(&self) -> &Incarnation {
+        &self.run
+    }
+
+    /// The generation of the last admission noted here.
+    #[must_use]
+    pub fn admitted(&self) -> Option<Generation> {
+        self.data.admitted
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.bytes
+    }
+
+    /// A copy of what a restart could keep.
+    #[must_use]
+    pub fn data(&self) -> Data {
+        self.data.clone()
+    }
+
+    /// Forgets all data, owner records and the admission included. Links and subscriptions stay.
+    pub fn flush(&mut self) {
+        self.data = Data::default();
+    }
+
+    /// Publishes; see [`Shard::publish`](crate::shard::Shard::publish).
+    pub fn publish(
+        &mut self,
+        now: Timestamp,
+        partition: Partition,
+        request: PublishRequest,
+    ) -> Result<PublishOutcome, ShardError> {
+        let floor = self.serving(partition)?.floor;
+        let position = request
+            .stream
+            .map_or(0, |_| self.touch_cost(partition, &request.channel));
+        self.fits(position + channel::publish_cost(&request))?;
+        let PublishRequest {
+            channel: name,
+            mut publication,
+            stream,
+            idempotency,
+            version,
+            new_epoch,
+        } = request;
+        let stream = stream.filter(|limits| limits.size > 0);
+        let (outcome, position) = self.with_channel(partition, &name, |channel| {
+            if let Some(before) = idempotency
+                .as_ref()
+                .and_then(|key| channel.remembered(now, &key.key))
+            {
+                return (suppressed(before, Suppressed::Repeated), None);
+            }
+            let position = stream.map(|limits| {
+                let meta_ttl = limits.meta_ttl.max(limits.ttl);
+                channel.touch(
+                    now,
+                    Touch {
+                        floor,
+                        meta_ttl,
+                        new_epoch,
+                    },
+                );
+                if version
+                    .as_ref()
+                    .is_some_and(|version| channel.is_outdated(version))
+                {
+                    return Err(channel.position());
+                }
+                Ok(channel.append(now, &mut publication, limits, version))
+            });
+            let position = match position.transpose() {
+                Ok(position) => position,
+                Err(top) => return (suppressed(Some(top), Suppressed::Outdated), None),
+            };
+            if let Some(key) = idempotency {
+                channel.remember(now, key, position.clone());
+            }
+            (
+                PublishOutcome {
+                    position: position.clone(),
+                    suppressed: None,
+                },
+                Some(position),
+            )
+        });
+        if let Some(position) = position {
+            let message = ShardMessage::Publication {
+                position,
+                publication,
+            };
+            self.pubsub.send(partition, &name, &message);
+        }
+        Ok(outcome)
+    }
+
+    /// Fans a join or leave out; see [`Shard::announce`](crate::shard::Shard::announce).
+    pub fn announce(
+        &mut self,
+        partition: Partition,
+        name: &ChannelName,
+        message: Announcement,
+    ) -> Result<(), ShardError> {
+        self.serving(partition)?;
+        let message = match message {
+            Announcement::Join(info) => ShardMessage::Join(info),
+            Announcement::Leave(info) => ShardMessage::Leave(info),
+        };
+        self.pubsub.send(partition, name, &message);
+        Ok(())
+    }
+
+    /// Reads a stream; see [`Shard::history`](crate::shard::Shard::history).
+    pub fn history(
+        &mut self,
+        now: Timestamp,
+        partition: Partition,
+        request: HistoryRequest,
+    ) -> Result<HistoryPage, ShardError> {
+        let floor = self.serving(partition)?.floor;
+        self.fits(self.touch_cost(partition, &request.channel))?;
+        let touch = Touch {
+            floor,
+            meta_ttl: request.meta_ttl,
+            new_epoch: request.new_epoch,
+        };
+        Ok(self.with_channel(partition, &request.channel, |channel| {
+            channel.touch(now, touch);
+            HistoryPage {
+                position: channel.position(),
+                publications: channel.read(now, request.range),
+            }
+        }))
+    }
+
+    /// Empties a stream; see [`Shard::remove_history`](crate::shard::Shard::remove_history).
+    pub fn remove_history(&mut self, partition: Partition, name: &ChannelName) -> Result<(), ShardError> {
+        self.serving(partition)?;
+        self.with_channel(partition, name, Channel::clear);
+        Ok(())
+    }
+
+    /// Reads one position; see [`Shard::positions`](crate::shard::Shard::positions).
+    pub fn position(&mut self, now: Timestamp, request: PositionRequest) -> Result<Position, ShardError> {
+        let floor = self.serving(request.partition)?.floor;
+        self.fits(self.touch_cost(request.partition, &request.channel))?;
+        let touch = Touch {
+            floor,
+            meta_ttl: request.meta_ttl,
+            new_epoch: request.new_epoch,
+        };
+        Ok(self.with_channel(request.partition, &request.channel, |channel| {
+            channel.touch(now, touch);
+            channel.position()
+        }))
+    }
+
+    /// Adds or refreshes a presence entry; see
+    /// [`Shard::refresh_presence`](crate::shard::Shard::refresh_presence).
+    pub fn refresh_presence(&mut self, now: Timestamp, entry: &PresenceEntry) -> Result<(), ShardError> {
+        self.serving(entry.partition)?;
+        self.fits(entry.info.cost())?;
+        self.with_channel(entry.partition, &entry.channel, |channel| {
+            channel.enter(now + entry.ttl, &entry.info);
+        });
+        Ok(())
+    }
+
+    /// Removes a presence entry; see [`Shard::remove_presence`](crate::shard::Shard::remove_presence).
+    pub fn remove_presence(
+        &mut self,
+        partition: Partition,
+        name: &ChannelName,
+        client: &str,
+    ) -> Result<(), ShardError> {
+        self.serving(partition)?;
+        self.with_channel(partition, name, |channel| channel.leave(client));
+        Ok(())
+    }
+
+    /// Reads a channel's presence; see [`Shard::presence`](crate::shard::Shard::presence).
+    pub fn presence(
+        &mut self,
+        now: Timestamp,
+        partition: Partition,
+        name: &ChannelName,
+    ) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
+        self.serving(partition)?;
+        Ok(self.with_channel(partition, name, |channel| channel.present(now)))
+    }
+
+    /// Carries out one act of a coordinator.
+    pub fn fence(&mut self, partition: Partition, command: &FenceCommand) -> FenceReply {
+        let data = self.data.partitions.entry(partition).or_default();
+        let served = data.owner.as_ref().is_some_and(|record| record.state.serves());
+        match fence::apply(data.owner.as_ref(), command) {
+            Ok(None) => FenceReply::Done,
+            Ok(Some(record)) => {
+                if served && record.state == OwnerState::Sealed {
+                    self.pubsub.mark(partition, record.generation);
+                }
+                data.owner = Some(record);
+                FenceReply::Done
+            }
+            Err(fence::RecordInTheWay) => FenceReply::Refused(data.owner.clone()),
+        }
+    }
+
+    /// All owner records, in the partitions' order.
+    #[must_use]
+    pub fn owners(&self) -> Vec<(Partition, OwnerRecord)> {
+        let records = self.data.partitions.iter();
+        records
+            .filter_map(|(partition, data)| Some((*partition, data.owner.clone()?)))
+            .collect()
+    }
+
+    /// Deletes what `partition` holds if it is being filled at `generation` by `token`.
+    pub fn wipe(&mut self, partition: Partition, generation: Generation, token: Token) {
+        let Some(data) = self.data.partitions.get_mut(&partition) else {
+            return;
+        };
+        let importing = data.owner.as_ref().is_some_and(|record| {
+            record.state == OwnerState::Importing && record.generation == generation && record.token == token
+        });
+        if importing {
+            self.data.bytes -= data
+                .channels
+                .drain()
+                .map(|(_, channel)| channel.bytes())
+                .sum::<usize>();
+        }
+    }
+
+    /// Notes that this run was admitted.
+    pub fn note_admitted(&mut self, generation: Generation) {
+        self.data.admitted = Some(generation);
+    }
+
+    /// Frees what expired in the partitions from `start` on, `count` at most; returns where to go on. Called
+    /// regularly, so that what nobody touches any more does not stay; operations themselves never see the expired.
+    pub fn collect(&mut self, now: Timestamp, start: Partition, count: usize) -> Partition {
+        for (visited, (partition, data)) in self.data.partitions.range_mut(start..).enumerate() {
+            if visited == count {
+                return *partition;
+            }
+            data.channels.retain(|_, channel| {
+                let before = channel.bytes();
+                channel.collect(now);
+                self.data.bytes = self.data.bytes - before + channel.bytes();
+                !channel.is_empty()
+            });
+        }
+        Partition::all().next().expect("there are 4096 partitions")
+    }
+
+    /// Adds a link that hears all markers and the channels it subscribes.
+    pub fn attach(&mut self, link: LinkKey) {
+        self.pubsub.attach(link);
+    }
+
+    /// Removes a link and its subscriptions.
+    pub fn detach(&mut self, link: LinkKey) {
+        self.pubsub.detach(link);
+    }
+
+    /// Subscribes `link` to a channel; false if there is no such link (any more).
+    pub fn subscribe(&mut self, link: LinkKey, partition: Partition, name: &ChannelName) -> bool {
+        self.pubsub.subscribe(link, partition, name)
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, link: LinkKey, partition: Partition, name: &ChannelName) {
+        self.pubsub.unsubscribe(link, partition, name);
+    }
+
+    /// Takes what has to be delivered, in order.
+    pub fn take_outbox(&mut self) -> Vec<Delivery> {
+        self.pubsub.take_outbox()
+    }
+
+    fn serving(&self, partition: Partition) -> Result<&OwnerRecord, ShardError> {
+        let data = self.data.partitions.get(&partition);
+        data.and_then(|data| data.owner.as_ref())
+            .filter(|record| record.state.serves())
+            .ok_or(ShardError::NotOwner)
+    }
+
+    /// What reading or appending to a channel's stream adds before anything is appended.
+    fn touch_cost(&self, partition: Partition, name: &ChannelName) -> usize {
+        let channel = self
+            .data
+            .partitions
+            .get(&partition)
+            .and_then(|data| data.channels.get(name));
+        if channel.is_some_and(Channel::has_position) {
+            0
+        } else {
+            META_COST
+        }
+    }
+
+    fn fits(&self, cost: usize) -> Result<(), ShardError> {
+        // What costs nothing (a publication that is only fanned out) goes through a full server.
+        if cost == 0 || self.data.bytes.saturating_add(cost) <= self.limit {
+            return Ok(());
+        }
+        Err(ShardError::Refused(format!(
+            "the memory shard is full: {} of {} bytes",
+            self.data.bytes, self.limit
+        )))
+    }
+
+    /// Runs `act` on a channel, which comes into being if need be and goes when nothing is left of it.
+    fn with_channel<T>(
+        &mut self,
+        partition: Partition,
+        name: &ChannelName,
+        act: impl FnOnce(&mut Channel) -> T,
+    ) -> T {
+        let channels = &mut self.data.partitions.entry(partition).or_default().channels;
+        let channel = channels.entry(name.clone()).or_default();
+        let before = channel.bytes();
+        let result = act(channel);
+        let after = channel.bytes();
+        if channel.is_empty() {
+            channels.remove(name);
+        }
+        self.data.bytes = self.data.bytes - before + after;
+        result
+    }
+}
+
+fn suppressed(position: Option<Position>, reason: Suppressed) -> PublishOutcome {
+    PublishOutcome {
+        position,
+        suppressed: Some(reason),
+    }
+}
+
+/// What keeping a publication costs beside the text of its parts.
+fn publication_cost(publication: &Publication) -> usize {
+    let tags: usize = publication
+        .tags
+        .iter()
+        .map(|(key, value)| key.len() + value.len() + 48)
+        .sum();
+    publication.data.len() + publication.info.as_ref().map_or(0, MemberCost::cost) + tags + 128
+}
