@@ -4,6 +4,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;
+pub mod hub;
 pub mod session;
 pub mod timers;
 pub mod transport;

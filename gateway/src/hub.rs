@@ -1,0 +1,113 @@
+//! The hub: who of this gateway's clients is subscribed to a channel, and the fan-out to them.
+//!
+//! The router keeps one [`Members`] per channel beside the channel's continuity state and hands the hub one event at a
+//! time. The hub encodes it once per codec that is in use among the members ([`Encoded`]) and puts the same bytes into
+//! each member's queue. It never waits: a client that cannot keep up is its queue's business.
+
+mod encoded;
+mod members;
+mod membership;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_common::message::Push;
+use campanile_common::{ChannelName, Codec};
+use campanile_shard_router::audience::{Audience, Event, LossReason};
+
+use crate::connection::outbound::Outbound;
+pub use encoded::{Encoded, EncodedCounters, publication_message};
+pub use members::Members;
+pub use membership::{Interest, Membership};
+
+/// A client that can be subscribed to channels.
+pub trait Subscriber: Sized + Send + Sync + 'static {
+    /// The queue of what is sent to it.
+    fn outbound(&self) -> &Outbound;
+
+    /// The codec that it speaks.
+    fn codec(&self) -> Codec;
+
+    /// The continuity of this subscription of its, which was positioned, is lost; the subscription gets nothing any
+    /// more. Called from a task of its own.
+    fn lost(self: &Arc<Self>, membership: &Arc<Membership<Self>>, reason: LossReason);
+}
+
+/// Hands the events of channels to this gateway's clients.
+#[derive(Debug)]
+pub struct Hub<S> {
+    encoded: EncodedCounters,
+    subscriber: PhantomData<fn() -> S>,
+}
+
+/// How many subscribers are told at once that continuity is lost, and the pause before the next are: 10,000 a second,
+/// so that their return does not come as one wave.
+const LOST_AT_ONCE: usize = 100;
+const LOST_PAUSE: Duration = Duration::from_millis(10);
+
+impl<S: Subscriber> Hub<S> {
+    /// A hub that counts with `encoded`.
+    #[must_use]
+    pub fn new(encoded: EncodedCounters) -> Self {
+        Self {
+            encoded,
+            subscriber: PhantomData,
+        }
+    }
+
+    fn fan_out(&self, members: &Members<S>, mut encoded: Encoded<'_>, interested: impl Fn(Interest) -> bool) {
+        for member in members.iter().filter(|member| interested(member.interest())) {
+            member.push(&mut encoded);
+        }
+    }
+
+    /// Ends all positioned subscriptions at once, and tells the clients one after another. What comes meanwhile must
+    /// not reach them: behind a gap, it would move the position that they return with over what they have missed.
+    fn lose(members: &Members<S>, reason: LossReason) {
+        let positioned = |member: &&Arc<Membership<S>>| member.interest().positioned && member.end();
+        let lost: Vec<_> = members.iter().filter(positioned).cloned().collect();
+        if lost.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            for some in lost.chunks(LOST_AT_ONCE) {
+                for member in some {
+                    member.subscriber().lost(member, reason);
+                }
+                tokio::time::sleep(LOST_PAUSE).await;
+            }
+        });
+    }
+}
+
+impl<S: Subscriber> Audience for Hub<S> {
+    type Members = Members<S>;
+
+    fn is_empty(members: &Members<S>) -> bool {
+        members.is_empty()
+    }
+
+    fn deliver(&self, channel: &ChannelName, members: &Members<S>, event: &Event) {
+        let wants_join_leave = |interest: Interest| interest.join_leave;
+        match event {
+            Event::Publication(publication) => {
+                let message = || Push::publication(channel.as_str(), publication_message(publication));
+                let encoded = Encoded::new(&message, Some(&self.encoded));
+                self.fan_out(members, encoded, |_| true);
+            }
+            Event::Join(info) => {
+                let message = || Push::join(channel.as_str(), (**info).clone());
+                self.fan_out(members, Encoded::new(&message, None), wants_join_leave);
+            }
+            Event::Leave(info) => {
+                let message = || Push::leave(channel.as_str(), (**info).clone());
+                self.fan_out(members, Encoded::new(&message, None), wants_join_leave);
+            }
+            Event::Lost(reason) => Self::lose(members, *reason),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! One push in each of the codecs, encoded when the first receiver asks for it.
+
+use bytes::Bytes;
+use campanile_common::Codec;
+use campanile_common::message::{self, Push, Reply};
+use campanile_shard_router::publication::Publication;
+use metrics::Counter;
+
+/// A push that is encoded at most once per codec, whatever the number of receivers.
+#[expect(missing_debug_implementations, reason = "holds a closure")]
+pub struct Encoded<'a> {
+    message: &'a dyn Fn() -> Push,
+    counters: Option<&'a EncodedCounters>,
+    bytes: [Option<Bytes>; Codec::ALL.len()],
+}
+
+impl<'a> Encoded<'a> {
+    /// The push that `message` makes. Publications are counted.
+    pub fn new(message: &'a dyn Fn() -> Push, counters: Option<&'a EncodedCounters>) -> Self {
+        Self {
+            message,
+            counters,
+            bytes: [const { None }; Codec::ALL.len()],
+        }
+    }
+
+    /// Its bytes in `codec`.
+    pub fn get(&mut self, codec: Codec) -> Bytes {
+        let encode = || {
+            if let Some(counters) = self.counters {
+                counters.0[codec.index()].increment(1);
+            }
+            codec.encode_reply(&Reply::push((self.message)()))
+        };
+        self.bytes[codec.index()].get_or_insert_with(encode).clone()
+    }
+}
+
+/// How many publications were encoded, per codec: `campanile_publications_encoded_total`.
+#[derive(Clone, Debug)]
+pub struct EncodedCounters([Counter; Codec::ALL.len()]);
+
+impl EncodedCounters {
+    /// The counters of the installed recorder.
+    #[must_use]
+    pub fn register() -> Self {
+        const NAME: &str = "campanile_publications_encoded_total";
+        metrics::describe_counter!(
+            NAME,
+            "Publications encoded for subscribers: once per codec in use."
+        );
+        Self(Codec::ALL.map(|codec| metrics::counter!(NAME, "codec" => codec.label())))
+    }
+}
+
+/// A publication as clients see it.
+#[must_use]
+pub fn publication_message(publication: &Publication) -> message::Publication {
+    message::Publication {
+        data: publication.data.clone(),
+        info: publication.info.clone().map(Box::new),
+        offset: publication.offset.get(),
+        tags: publication.tags.clone(),
+        time: i64::try_from(publication.time.as_millis()).unwrap_or(i64::MAX),
+        ..message::Publication::default()
+    }
+}

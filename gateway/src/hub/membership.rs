@@ -1,0 +1,77 @@
+//! One client's subscription to one channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use campanile_common::ChannelName;
+
+use super::{Encoded, Subscriber};
+use crate::connection::outbound::Liveness;
+
+/// A subscription, as the hub and its connection share it.
+#[derive(Debug)]
+pub struct Membership<S> {
+    subscriber: Arc<S>,
+    channel: ChannelName,
+    interest: Interest,
+    liveness: Liveness,
+    /// Where it is in its channel's [`Members`](super::Members). Changes only with them, under the channel's lock.
+    pub(super) slot: AtomicU32,
+}
+
+/// What a subscription gets beside publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// It ends when continuity is lost.
+    pub positioned: bool,
+    /// Joins and leaves.
+    pub join_leave: bool,
+}
+
+impl<S: Subscriber> Membership<S> {
+    /// A subscription that is live, but in no channel's [`Members`](super::Members) yet.
+    pub fn new(subscriber: Arc<S>, channel: ChannelName, interest: Interest) -> Arc<Self> {
+        Arc::new(Self {
+            subscriber,
+            channel,
+            interest,
+            liveness: Liveness::default(),
+            slot: AtomicU32::new(u32::MAX),
+        })
+    }
+
+    /// Who is subscribed.
+    pub fn subscriber(&self) -> &Arc<S> {
+        &self.subscriber
+    }
+
+    /// To what.
+    pub fn channel(&self) -> &ChannelName {
+        &self.channel
+    }
+
+    /// What it gets.
+    pub fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// Queues a push, unless the subscription has ended.
+    pub fn push(&self, encoded: &mut Encoded<'_>) {
+        let piece = encoded.get(self.subscriber.codec());
+        self.subscriber.outbound().push_live(&self.liveness, piece);
+    }
+
+    /// Ends it: nothing is queued for it from now on. Whether it was live.
+    pub fn end(&self) -> bool {
+        self.subscriber.outbound().end(&self.liveness)
+    }
+
+    pub(super) fn slot(&self) -> usize {
+        self.slot.load(Ordering::Relaxed) as usize
+    }
+
+    pub(super) fn set_slot(&self, slot: usize) {
+        let slot = u32::try_from(slot).expect("a gateway has fewer than 2³² connections");
+        self.slot.store(slot, Ordering::Relaxed);
+    }
+}
