@@ -116,6 +116,10 @@ messages! {
         /// Milliseconds that the client waits to merge publications of its own.
         #[prost(uint32, tag = "19")]
         pub publish_debounce: u32,
+        /// Why `recovered` is false although recovery was asked for. An extension of the protocol, for people who look for the
+        /// reason; SDKs ignore it.
+        #[prost(string, tag = "1000")]
+        pub recovery_reason: String,
     }
 
     /// One node of a condition on a publication's tags.
