@@ -14,6 +14,19 @@ use tokio::sync::{mpsc, watch};
 
 use crate::topology::{Generation, Token, Topology};
 
+mod memory;
+mod redis;
+
+pub use memory::MemoryStore;
+pub use redis::{RedisStore, RedisStoreConfig};
+
+/// How many messages of other gateways wait for one that is slow to read them. Each is a cluster-wide command or an
+/// answer to one; whoever sent what no longer fits learns from the missing answer.
+const MESSAGES_HELD: usize = 1024;
+
+/// Counts the messages between gateways that did not fit.
+const MESSAGES_DROPPED: &str = "campanile_store_messages_dropped_total";
+
 /// The pending answer of the store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 

@@ -1,0 +1,266 @@
+//! The store in one Redis.
+//!
+//! Keys, under a prefix: `…:topology` (a hash: generation, change id, document), `…:gateways` (a sorted set by expiry)
+//! and `…:gateways:applied`, `…:lease`, `…:token`. Pub/Sub channels: `…:changes`, `…:messages` and
+//! `…:messages:<gateway>`. Expiry goes by the server's clock alone.
+//!
+//! The server must keep every acknowledged change (`appendfsync always`): a store that forgets the last generation
+//! would hand it out again.
+
+use std::time::Duration;
+
+use ::redis::{Client, RedisError};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::{GatewayId, MESSAGES_HELD, REGISTRATION_TTL, StoreError, StoreFuture, TopologyStore};
+use crate::topology::{Generation, Token, Topology};
+
+mod backoff;
+mod connection;
+mod keys;
+mod poll;
+mod scripts;
+mod subscriber;
+
+use connection::Connection;
+use keys::Keys;
+use scripts::Scripts;
+use subscriber::{Listen, Subscriber};
+
+/// How many gateways of this process may ask to listen at the same time; one does, once, when it starts.
+const LISTEN_REQUESTS: usize = 16;
+
+/// Where the store is and how it is used.
+#[derive(Clone, Debug)]
+pub struct RedisStoreConfig {
+    /// `redis://` or `rediss://`, with user, password and database as needed.
+    pub url: String,
+    /// What every key and channel begins with, so that deployments can share a server.
+    pub prefix: String,
+    /// How long a command may take, waiting for a connection included.
+    pub command_timeout: Duration,
+    /// How long registrations and the lease last.
+    pub registration_ttl: Duration,
+}
+
+impl RedisStoreConfig {
+    /// The store at `url`, everything else as usual: prefix `campanile`, two seconds for a command.
+    #[must_use]
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            prefix: "campanile".to_owned(),
+            command_timeout: Duration::from_secs(2),
+            registration_ttl: REGISTRATION_TTL,
+        }
+    }
+}
+
+/// A topology store in Redis. Connects in the background, and again when the connection is lost; commands that find
+/// none wait for it as long as they may.
+#[derive(Debug)]
+pub struct RedisStore {
+    keys: Keys,
+    scripts: Scripts,
+    connection: Connection,
+    changes: watch::Sender<u64>,
+    listen: mpsc::Sender<Listen>,
+    command_timeout: Duration,
+    registration_ttl: Duration,
+    /// Ended when the store is dropped.
+    _tasks: JoinSet<()>,
+}
+
+impl RedisStore {
+    /// Opens the store; needs a runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not understood. An unreachable server is none: it may come.
+    pub fn open(config: RedisStoreConfig) -> Result<Self, RedisError> {
+        let client = Client::open(config.url)?;
+        let keys = Keys::new(&config.prefix);
+        let mut tasks = JoinSet::new();
+        let connection = Connection::start(client.clone(), config.command_timeout, &mut tasks);
+        let changes = watch::Sender::new(0);
+        let (listen, requests) = mpsc::channel(LISTEN_REQUESTS);
+        let subscriber = Subscriber::new(client, keys.clone(), changes.clone(), config.command_timeout);
+        tasks.spawn(subscriber.run(requests));
+        tasks.spawn(poll::run(connection.clone(), keys.clone(), changes.clone()));
+        Ok(Self {
+            keys,
+            scripts: Scripts::new(),
+            connection,
+            changes,
+            listen,
+            command_timeout: config.command_timeout,
+            registration_ttl: config.registration_ttl,
+            _tasks: tasks,
+        })
+    }
+
+    fn ttl_millis(&self) -> u64 {
+        u64::try_from(self.registration_ttl.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    async fn listen_as(&self, gateway: &GatewayId) -> Result<mpsc::Receiver<Bytes>, StoreError> {
+        let (sender, receiver) = mpsc::channel(MESSAGES_HELD);
+        let (done, subscribed) = oneshot::channel();
+        let gone = |what: &str| StoreError::Unavailable(what.to_owned());
+        let request = Listen {
+            gateway: gateway.clone(),
+            sender,
+            done,
+        };
+        let asked = async {
+            self.listen
+                .send(request)
+                .await
+                .map_err(|_| gone("the store is closed"))?;
+            subscribed.await.map_err(|_| gone("the store is closed"))
+        };
+        match timeout(self.command_timeout, asked).await {
+            Ok(answer) => answer.map(|()| receiver),
+            Err(_) => Err(gone("no subscription in time")),
+        }
+    }
+}
+
+impl TopologyStore for RedisStore {
+    fn read(&self) -> StoreFuture<'_, Option<Topology>> {
+        Box::pin(async move {
+            let mut command = ::redis::cmd("HGET");
+            command.arg(&self.keys.topology).arg("document");
+            let stored: Option<Vec<u8>> = self
+                .connection
+                .run(async |connection| command.query_async(connection).await)
+                .await?;
+            let decode = |bytes: Vec<u8>| Topology::decode(&bytes).map_err(|error| malformed(&error));
+            stored.map(decode).transpose()
+        })
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        expected: Option<&'a Topology>,
+        next: &'a Topology,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let (generation, change_id) = expected.map_or_else(Default::default, |expected| {
+                (expected.generation.to_string(), expected.change_id.to_string())
+            });
+            let mut call = self.scripts.compare_and_set.key(&self.keys.topology);
+            call.arg(generation).arg(change_id);
+            call.arg(next.generation.0).arg(next.change_id).arg(next.encode());
+            call.arg(&self.keys.changes);
+            self.connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn register<'a>(
+        &'a self,
+        gateway: &'a GatewayId,
+        applied: Generation,
+        must_exist: bool,
+    ) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut call = self.scripts.register.key(&self.keys.gateways);
+            call.key(&self.keys.applied);
+            call.arg(&*gateway.0)
+                .arg(applied.0)
+                .arg(self.ttl_millis())
+                .arg(u8::from(must_exist));
+            self.connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await
+        })
+    }
+
+    fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut call = self.scripts.deregister.key(&self.keys.gateways);
+            call.key(&self.keys.applied).arg(&*gateway.0);
+            self.connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await
+        })
+    }
+
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
+        Box::pin(async move {
+            let mut call = self.scripts.gateways.key(&self.keys.gateways);
+            call.key(&self.keys.applied);
+            let live: Vec<(String, u64)> = self
+                .connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await?;
+            let named = live.into_iter();
+            Ok(named
+                .map(|(id, applied)| (GatewayId(id.into()), Generation(applied)))
+                .collect())
+        })
+    }
+
+    fn hold_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let mut call = self.scripts.hold_lease.key(&self.keys.lease);
+            call.arg(&*gateway.0).arg(self.ttl_millis());
+            self.connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await
+        })
+    }
+
+    fn release_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut call = self.scripts.release_lease.key(&self.keys.lease);
+            call.arg(&*gateway.0);
+            self.connection
+                .run(async |connection| call.invoke_async(connection).await)
+                .await
+        })
+    }
+
+    fn next_token(&self) -> StoreFuture<'_, Token> {
+        Box::pin(async move {
+            let mut command = ::redis::cmd("INCR");
+            command.arg(&self.keys.token);
+            let token = self
+                .connection
+                .run(async |connection| command.query_async(connection).await)
+                .await;
+            token.map(Token)
+        })
+    }
+
+    fn broadcast(&self, message: Bytes) -> StoreFuture<'_, ()> {
+        Box::pin(self.connection.publish(self.keys.messages.clone(), message))
+    }
+
+    fn send<'a>(&'a self, to: &'a GatewayId, message: Bytes) -> StoreFuture<'a, ()> {
+        Box::pin(self.connection.publish(self.keys.messages_to(to), message))
+    }
+
+    fn listen<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, mpsc::Receiver<Bytes>> {
+        Box::pin(self.listen_as(gateway))
+    }
+
+    fn status(&self) -> Result<(), String> {
+        self.connection.status()
+    }
+}
+
+/// The error with its causes, in one line.
+fn malformed(error: &dyn std::error::Error) -> StoreError {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    StoreError::Malformed(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+}

@@ -1,0 +1,145 @@
+//! The connection for commands: one at a time, given up at the first error, and made anew in the open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::backoff::Backoff;
+use crate::store::StoreError;
+
+/// A handle to the connection; clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    live: watch::Receiver<Option<Live>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    timeout: Duration,
+    status: Mutex<Result<(), String>>,
+    /// The latest connection that was found broken.
+    broken: watch::Sender<u64>,
+}
+
+/// A connection while it is usable. The library does not reconnect it.
+#[derive(Clone, Debug)]
+struct Live {
+    serial: u64,
+    connection: MultiplexedConnection,
+}
+
+impl Connection {
+    /// Starts to connect, and to keep connected, in one of `tasks`.
+    pub(super) fn start(client: Client, timeout: Duration, tasks: &mut JoinSet<()>) -> Self {
+        let (publish, live) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            timeout,
+            status: Mutex::new(Err("not connected yet".to_owned())),
+            broken: watch::Sender::new(0),
+        });
+        tasks.spawn(keep_connected(client, Arc::clone(&shared), publish));
+        Self { shared, live }
+    }
+
+    /// Whether the store answered lately, in words where it did not.
+    pub(super) fn status(&self) -> Result<(), String> {
+        self.shared.status.lock().clone()
+    }
+
+    /// Runs one command. A connection that errs or is late is not used again: what it would still answer belongs to
+    /// a command that nobody waits for.
+    pub(super) async fn run<T>(
+        &self,
+        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        let mut used = None;
+        let answer = timeout(self.shared.timeout, async {
+            let mut live = self.live().await?;
+            used = Some(live.serial);
+            command(&mut live.connection)
+                .await
+                .map_err(|error| error.to_string())
+        });
+        let failed = match answer.await {
+            Ok(Ok(value)) => {
+                *self.shared.status.lock() = Ok(());
+                return Ok(value);
+            }
+            Ok(Err(error)) => error,
+            Err(_) if used.is_none() => self.status().err().unwrap_or_else(|| "not connected".to_owned()),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if let Some(serial) = used {
+            self.shared.give_up(serial, &failed);
+        }
+        Err(StoreError::Unavailable(failed))
+    }
+
+    /// Publishes `message` on `channel`.
+    pub(super) async fn publish(&self, channel: String, message: Bytes) -> Result<(), StoreError> {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(channel).arg(&message[..]);
+        self.run(async |connection| command.query_async(connection).await)
+            .await
+    }
+
+    async fn live(&self) -> Result<Live, String> {
+        let mut live = self.live.clone();
+        let found = live.wait_for(Option::is_some).await;
+        let found = found.map_err(|_| "the store is closed".to_owned())?;
+        found.clone().ok_or_else(|| "not connected".to_owned())
+    }
+}
+
+impl Shared {
+    fn give_up(&self, serial: u64, error: &str) {
+        *self.status.lock() = Err(error.to_owned());
+        self.broken.send_if_modified(|broken| {
+            let later = *broken < serial;
+            *broken = serial.max(*broken);
+            later
+        });
+    }
+}
+
+async fn keep_connected(client: Client, shared: Arc<Shared>, publish: watch::Sender<Option<Live>>) {
+    let mut backoff = Backoff::new();
+    let mut broken = shared.broken.subscribe();
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(shared.timeout))
+        .set_response_timeout(Some(shared.timeout));
+    let mut reachable = true;
+    for serial in 1.. {
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let failed = match timeout(shared.timeout, connecting).await {
+            Ok(Ok(connection)) => {
+                info!("connected to the topology store");
+                reachable = true;
+                backoff.reset();
+                *shared.status.lock() = Ok(());
+                publish.send_replace(Some(Live { serial, connection }));
+                if broken.wait_for(|latest| *latest >= serial).await.is_err() {
+                    return;
+                }
+                publish.send_replace(None);
+                shared.status.lock().clone().err().unwrap_or_default()
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in time".to_owned(),
+        };
+        if std::mem::replace(&mut reachable, false) {
+            warn!(error = failed, "lost the topology store");
+        }
+        *shared.status.lock() = Err(failed);
+        backoff.wait().await;
+    }
+}

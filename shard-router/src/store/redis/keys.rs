@@ -1,0 +1,36 @@
+//! The names of keys and channels.
+
+use crate::store::GatewayId;
+
+/// All names under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    pub(super) topology: String,
+    pub(super) gateways: String,
+    pub(super) applied: String,
+    pub(super) lease: String,
+    pub(super) token: String,
+    /// Channel: the topology has changed.
+    pub(super) changes: String,
+    /// Channel: messages to every gateway.
+    pub(super) messages: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            topology: format!("{prefix}:topology"),
+            gateways: format!("{prefix}:gateways"),
+            applied: format!("{prefix}:gateways:applied"),
+            lease: format!("{prefix}:lease"),
+            token: format!("{prefix}:token"),
+            changes: format!("{prefix}:changes"),
+            messages: format!("{prefix}:messages"),
+        }
+    }
+
+    /// The channel of messages to one gateway.
+    pub(super) fn messages_to(&self, gateway: &GatewayId) -> String {
+        format!("{}:{}", self.messages, gateway.0)
+    }
+}
