@@ -1,3 +1,164 @@
-//! Configuration: what the other parts are told.
+//! Configuration: from files, environment and flags to what the parts are built from.
+//!
+//! Three stages, each a type: [`Sources`] are merged into one value; [`raw::Raw`] is that value with every key's type
+//! and default, in Centrifugo v6's names; [`Config`] is validated: no value in it needs another look. On the way a
+//! [`Report`] collects everything wrong, so that one start shows all of it.
+//!
+//! A key that nobody knows is an error, because it is a typing mistake. A key that Centrifugo v6 knows and this
+//! program does not is named in a warning: a file that was written for Centrifugo starts.
 
+mod centrifugo;
+mod channels;
+mod clients;
+pub mod generate;
+mod list;
 pub mod options;
+pub mod raw;
+mod redis;
+mod report;
+mod schema;
+mod server;
+mod shards;
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+pub use list::TextList;
+pub use redis::{NotRedis, RedisUrl};
+pub use report::{Finding, Report, Severity};
+pub use schema::Schema;
+pub use server::{
+    ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
+};
+pub use shards::{ClusterOptions, RedisShard, ShardsOptions};
+pub use source::Sources;
+
+use options::{AuthOptions, ChannelOptions, ClientOptions};
+use raw::Raw;
+use serde_json::Value;
+
+/// What the parts are built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen, and what is served where.
+    pub http: HttpOptions,
+    /// What to log.
+    pub log: LogOptions,
+    /// This gateway's name, for people; `None`: to be made up.
+    pub node_name: Option<String>,
+    /// The shards.
+    pub shards: ShardsOptions,
+    /// How gateways and shards work together.
+    pub cluster: ClusterOptions,
+    /// What client connections may do.
+    pub client: ClientOptions,
+    /// Which pages may connect: patterns of origins; empty: pages of the same host.
+    pub allowed_origins: Vec<String>,
+    /// Which tokens are believed.
+    pub auth: AuthOptions,
+    /// What channels are.
+    pub channel: ChannelOptions,
+    /// The server API; `None`: not served.
+    pub api: Option<ApiOptions>,
+    /// The WebSocket endpoint; `None`: not served.
+    pub websocket: Option<WebSocketOptions>,
+    /// How the gateway ends.
+    pub shutdown: ShutdownOptions,
+    /// The secrets that were made up because nothing was configured; `None`: something was.
+    pub demo: Option<Demo>,
+}
+
+/// What a gateway without any configuration makes up.
+#[derive(Clone)]
+pub struct Demo {
+    /// The key of the server API.
+    pub api_key: String,
+    /// The key of connection tokens.
+    pub token_secret: String,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration has errors:\n{0}")]
+pub struct Invalid(pub Report);
+
+impl Config {
+    /// Reads, merges and validates; the report holds the warnings.
+    pub fn load(sources: &Sources) -> Result<(Self, Report), Invalid> {
+        let schema = Schema::new();
+        let mut report = Report::default();
+        let merged = sources.merge(&schema, &mut report);
+        report_strangers(&schema, &merged, &mut report);
+        let raw = deserialize(merged, &mut report);
+        let config = raw.and_then(|raw| Self::validate(raw, sources.file.is_none(), &mut report));
+        match config {
+            Some(config) if !report.has_errors() => Ok((config, report)),
+            _ => Err(Invalid(report)),
+        }
+    }
+
+    fn validate(mut raw: Raw, without_file: bool, report: &mut Report) -> Option<Self> {
+        let demo = generate::demo(&mut raw, without_file);
+        let shards = shards::shards(&raw, report);
+        let cluster = shards::cluster(&raw, &shards, report);
+        Some(Self {
+            http: server::http(&raw, report)?,
+            log: server::log(&raw.log, report)?,
+            node_name: (!raw.node.name.is_empty()).then(|| raw.node.name.clone()),
+            shards,
+            cluster,
+            client: clients::client(&raw, report),
+            auth: clients::auth(&raw.client, report),
+            channel: channels::channel(&raw.channel, report),
+            api: server::api(&raw.http_api, report),
+            websocket: server::websocket(&raw.websocket, report),
+            shutdown: server::shutdown(&raw.shutdown, report),
+            allowed_origins: raw.client.allowed_origins,
+            demo,
+        })
+    }
+}
+
+impl std::fmt::Debug for Demo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Demo(…)")
+    }
+}
+
+/// Tells of every key that this program does not have.
+fn report_strangers(schema: &Schema, merged: &Value, report: &mut Report) {
+    for key in schema.strangers(merged) {
+        match centrifugo::ignored(&key) {
+            Some(ignored) => report.ignored(&key.path, ignored, key.is_off),
+            None => report.error(match schema.closest(&key.pattern) {
+                Some(closest) => format!("{}: there is no such key; did you mean {closest}?", key.path),
+                None => format!("{}: there is no such key", key.path),
+            }),
+        }
+    }
+}
+
+/// The typed form of `merged`; a value of the wrong type is reported with its key.
+fn deserialize(mut merged: Value, report: &mut Report) -> Option<Raw> {
+    source::unquote(&mut merged, &Schema::new());
+    match serde_path_to_error::deserialize::<_, Raw>(merged) {
+        Ok(raw) => Some(raw),
+        Err(error) => {
+            let path = error.path().to_string();
+            report.error(if is_secret(&path) {
+                format!("{path}: expected a text (its value is not shown); put quotes around it")
+            } else {
+                format!("{path}: {}", error.inner())
+            });
+            None
+        }
+    }
+}
+
+/// Whether the key's value must not be shown.
+fn is_secret(path: &str) -> bool {
+    ["key", "password", "secret", "url", "store"]
+        .iter()
+        .any(|end| path.ends_with(end))
+}

@@ -1,0 +1,70 @@
+//! The configuration as it is written: every key with its type and default.
+//!
+//! These structs are the one place where keys are listed. The names are Centrifugo v6's where the concept is the same.
+//! What a default serializes to serves as the [schema](super::schema): from it the names of environment variables and
+//! the check for unknown keys follow. So every field has a plain default; "not set" is an empty text, an empty list or 0.
+
+mod api;
+mod channel;
+mod client;
+mod cluster;
+mod server;
+
+pub use api::{Health, HttpApi, Page, Prometheus, WebSocket};
+pub use channel::{Channel, Namespace};
+pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
+pub use cluster::{Cluster, Embedded, Engine, EngineRedis, Shard};
+pub use server::{HttpServer, Log, Node, Shutdown};
+
+use serde::{Deserialize, Serialize};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Raw {
+    /// Where to listen.
+    pub http_server: HttpServer,
+    /// What to log, and how.
+    pub log: Log,
+    /// This gateway.
+    pub node: Node,
+    /// Kind of shards, and Centrifugo's way of naming Redis servers.
+    pub engine: Engine,
+    /// The in-process shards of `engine.type = "memory"`.
+    pub embedded: Embedded,
+    /// The Redis shards.
+    pub shards: Vec<Shard>,
+    /// How gateways and shards work together.
+    pub cluster: Cluster,
+    /// Client connections.
+    pub client: Client,
+    /// Channels and their namespaces.
+    pub channel: Channel,
+    /// The server API.
+    pub http_api: HttpApi,
+    /// The WebSocket endpoint.
+    pub websocket: WebSocket,
+    /// The Prometheus endpoint.
+    pub prometheus: Prometheus,
+    /// The liveness endpoint.
+    pub health: Health,
+    /// The demonstration page at `/`.
+    pub page: Page,
+    /// How the gateway ends.
+    pub shutdown: Shutdown,
+}
+
+impl Raw {
+    /// A configuration in which every list has one element, so that its serialized form shows every key there is.
+    #[must_use]
+    pub fn specimen() -> Self {
+        Self {
+            shards: vec![Shard::default()],
+            channel: Channel {
+                namespaces: vec![Namespace::default()],
+                ..Channel::default()
+            },
+            ..Self::default()
+        }
+    }
+}

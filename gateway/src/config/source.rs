@@ -1,0 +1,191 @@
+//! Where a configuration is written: a file, the environment, flags. Later ones win.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::centrifugo;
+use super::report::Report;
+use super::schema::{Schema, flat_name};
+
+/// What environment variables of this program begin with.
+pub(super) const PREFIX: &str = "CAMPANILE_";
+
+/// Everything that may say something about the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// A JSON, YAML or TOML file.
+    pub file: Option<PathBuf>,
+    /// The environment, whole.
+    pub environment: Vec<(String, String)>,
+    /// Keys set by flags, by path.
+    pub flags: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// A file, and the environment and flags of this process.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<(String, String)>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        Self {
+            file,
+            environment,
+            flags,
+        }
+    }
+
+    /// All of it as one value, with `report` told of what is wrong.
+    #[must_use]
+    pub fn merge(&self, schema: &Schema, report: &mut Report) -> Value {
+        let mut merged = Value::Object(Map::new());
+        if let Some(file) = &self.file {
+            match read(file) {
+                Ok(value) => merged = value,
+                Err(problem) => report.error(problem),
+            }
+        }
+        without_nulls(&mut merged);
+        self.apply_environment(schema, &mut merged, report);
+        for (path, text) in &self.flags {
+            match schema.keys().get(path) {
+                Some(template) => set(&mut merged, path, typed(template, text)),
+                None => report.error(unknown(schema, path)),
+            }
+        }
+        merged
+    }
+
+    fn apply_environment(&self, schema: &Schema, merged: &mut Value, report: &mut Report) {
+        let keys = schema.keys();
+        for (variable, text) in &self.environment {
+            let Some(name) = variable.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let name = name.to_ascii_lowercase();
+            let settable = keys.iter().filter(|(path, _)| !path.contains("[]"));
+            if let Some((path, template)) = settable.into_iter().find(|(path, _)| flat_name(path) == name) {
+                set(merged, path, typed(template, text));
+            } else if let Some(ignored) = centrifugo::ignored_variable(&name) {
+                report.ignored(variable, ignored, text.is_empty());
+            } else if !is_of_the_surroundings(&name) {
+                report.warning(unknown_variable(schema, variable, &name));
+            }
+        }
+    }
+}
+
+/// What an unknown key is answered with.
+pub(super) fn unknown(schema: &Schema, path: &str) -> String {
+    match schema.closest(path) {
+        Some(closest) => format!("{path}: there is no such key; did you mean {closest}?"),
+        None => format!("{path}: there is no such key"),
+    }
+}
+
+fn unknown_variable(schema: &Schema, variable: &str, name: &str) -> String {
+    match schema.closest(name) {
+        Some(closest) => {
+            let closest = flat_name(&closest).to_ascii_uppercase();
+            format!("environment variable {variable} sets nothing; did you mean {PREFIX}{closest}?")
+        }
+        None => format!("environment variable {variable} sets nothing"),
+    }
+}
+
+/// Variables that begin with the prefix but are not settings: `--config` itself, and what Kubernetes sets in every
+/// pod beside a service that is named like this program.
+fn is_of_the_surroundings(name: &str) -> bool {
+    name == "config" || name == "port" || name.starts_with("port_") || name.starts_with("service_")
+}
+
+fn read(file: &Path) -> Result<Value, String> {
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    parse(file, &text).map_err(|error| format!("{} is not understood: {error}", file.display()))
+}
+
+fn parse(file: &Path, text: &str) -> Result<Value, String> {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    let value: Value = match extension {
+        Some("json") => serde_json::from_str(text).map_err(|error| error.to_string())?,
+        Some("yaml" | "yml") => serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?,
+        Some("toml") => toml::from_str(text).map_err(|error| error.to_string())?,
+        _ => return Err("its name must end in .json, .yaml, .yml or .toml".to_owned()),
+    };
+    match value {
+        Value::Object(_) => Ok(value),
+        Value::Null => Ok(Value::Object(Map::new())),
+        _ => Err("it must hold keys and values".to_owned()),
+    }
+}
+
+/// An empty YAML section is null; it says nothing.
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(without_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_nulls),
+        _ => {}
+    }
+}
+
+/// A text as a value of the template's type. What is not of that type stays text, which is then refused with its key.
+fn typed(template: &Value, text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    match template {
+        Value::String(_) | Value::Null => as_text(),
+        Value::Array(elements) if !text.trim_start().starts_with('[') => {
+            let of_texts = !elements.iter().any(Value::is_object);
+            if of_texts { words(text) } else { as_text() }
+        }
+        _ => serde_json::from_str(text).unwrap_or_else(|_| as_text()),
+    }
+}
+
+/// Centrifugo's way of writing a list in a variable: words with spaces between them.
+fn words(text: &str) -> Value {
+    text.split_whitespace()
+        .map(|word| Value::String(word.to_owned()))
+        .collect()
+}
+
+/// Turns texts into numbers and truth values where the schema has those: files say `"8000"` now and then.
+pub(super) fn unquote(value: &mut Value, schema: &Schema) {
+    unquote_below(value, schema.specimen());
+}
+
+fn unquote_below(value: &mut Value, template: &Value) {
+    match (&mut *value, template) {
+        (Value::Object(object), Value::Object(template)) => {
+            for (key, value) in object {
+                if let Some(template) = template.get(key) {
+                    unquote_below(value, template);
+                }
+            }
+        }
+        (Value::Array(list), Value::Array(template)) => {
+            if let Some(template) = template.first() {
+                list.iter_mut().for_each(|value| unquote_below(value, template));
+            }
+        }
+        (Value::String(text), Value::Number(_) | Value::Bool(_)) => *value = typed(template, text),
+        _ => {}
+    }
+}
+
+fn set(root: &mut Value, path: &str, value: Value) {
+    let mut at = root;
+    for key in path.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        let object = at.as_object_mut().expect("made an object above");
+        at = object.entry(key).or_insert(Value::Null);
+    }
+    *at = value;
+}

@@ -1,0 +1,366 @@
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A file written for Centrifugo v6, with most of what people set there.
+const CENTRIFUGO: &str = include_str!("tests/centrifugo.yaml");
+
+/// A configuration being written.
+struct Written {
+    dir: TempDir,
+    sources: Sources,
+}
+
+impl Written {
+    fn file(name: &str, text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let sources = Sources {
+            file: Some(path),
+            ..Sources::default()
+        };
+        Self { dir, sources }
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.sources.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn flag(mut self, key: &str, value: &str) -> Self {
+        self.sources.flags.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn load(&self) -> (Config, Report) {
+        assert!(self.dir.path().exists());
+        Config::load(&self.sources).unwrap_or_else(|invalid| panic!("{invalid}"))
+    }
+
+    fn errors(&self) -> Vec<String> {
+        let Err(Invalid(report)) = Config::load(&self.sources) else {
+            panic!("it was accepted");
+        };
+        texts(&report, Severity::Error)
+    }
+}
+
+fn texts(report: &Report, severity: Severity) -> Vec<String> {
+    let findings = report.findings().iter();
+    findings
+        .filter(|finding| finding.severity == severity)
+        .map(|finding| finding.text.clone())
+        .collect()
+}
+
+fn without_file() -> Sources {
+    Sources::default()
+}
+
+#[test]
+fn the_three_formats_say_the_same() {
+    let files = [
+        (
+            "c.json",
+            r#"{"http_server": {"port": 9001}, "channel": {"namespaces": [{"name": "news", "history_ttl": "1m"}]}}"#,
+        ),
+        (
+            "c.yaml",
+            "http_server:\n  port: 9001\nclient:\nchannel:\n  namespaces:\n    - name: news\n      history_ttl: 1m\n",
+        ),
+        (
+            "c.toml",
+            "[http_server]\nport = 9001\n[[channel.namespaces]]\nname = \"news\"\nhistory_ttl = \"1m\"\n",
+        ),
+    ];
+    for (name, text) in files {
+        let (config, _) = Written::file(name, text).load();
+        assert_eq!(config.http.public.port(), 9001, "{name}");
+        assert_eq!(
+            config.channel.namespaces["news"].history_ttl,
+            Duration::from_secs(60),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let written = Written::file(
+        "c.yaml",
+        "http_server: {port: 1, internal_port: '1'}\nnode: {name: file}",
+    )
+    .variable("CAMPANILE_HTTP_SERVER_PORT", "2")
+    .variable("CAMPANILE_HTTP_SERVER_INTERNAL_PORT", "2")
+    .flag("http_server.port", "3");
+    let (config, _) = written.load();
+    assert_eq!(config.http.public.port(), 3);
+    assert_eq!(config.http.internal.unwrap().port(), 2);
+    assert_eq!(config.node_name.as_deref(), Some("file"));
+}
+
+#[test]
+fn the_environment_sets_secrets_lists_and_objects() {
+    let written = Written::file("c.json", "{}")
+        .variable("CAMPANILE_CLIENT_TOKEN_HMAC_SECRET_KEY", "12345678901234567890")
+        .variable("CAMPANILE_CLIENT_ALLOWED_ORIGINS", "https://a https://b")
+        .variable("CAMPANILE_CLIENT_INSECURE", "true")
+        .variable("CAMPANILE_CHANNEL_WITHOUT_NAMESPACE", r#"{"presence": true}"#)
+        .variable("CAMPANILE_SHARDS", r#"[{"name": "a", "url": "redis://a"}]"#);
+    let (config, _) = written.load();
+    let key = config.auth.connection.hmac.unwrap().current;
+    assert_eq!(key.expose(), b"12345678901234567890");
+    assert_eq!(config.allowed_origins, ["https://a", "https://b"]);
+    assert!(config.client.insecure);
+    assert!(config.channel.without_namespace.presence);
+    assert!(matches!(config.shards, ShardsOptions::Redis(shards) if shards[0].id.as_str() == "a"));
+}
+
+#[test]
+fn variables_that_set_nothing_are_named_but_for_those_of_kubernetes() {
+    let written = Written::file("c.json", "{}")
+        .variable("CAMPANILE_CLIENT_TOKEN_HMAC_SECRET", "x")
+        .variable("CAMPANILE_ADMIN_PASSWORD", "x")
+        .variable("CAMPANILE_SERVICE_PORT_HTTP", "8000")
+        .variable("CAMPANILE_PORT_8000_TCP_ADDR", "10.0.0.1")
+        .variable("HOME", "/");
+    let warnings = texts(&written.load().1, Severity::Warning);
+    let about = |text: &str| warnings.iter().filter(|warning| warning.contains(text)).count();
+    assert_eq!(
+        about("did you mean CAMPANILE_CLIENT_TOKEN_HMAC_SECRET_KEY?"),
+        1,
+        "{warnings:?}"
+    );
+    assert_eq!(
+        about("CAMPANILE_ADMIN_PASSWORD is not supported yet"),
+        1,
+        "{warnings:?}"
+    );
+    assert_eq!(about("SERVICE") + about("PORT_8000"), 0, "{warnings:?}");
+}
+
+#[test]
+fn a_key_that_nobody_knows_is_an_error_with_a_guess() {
+    let text = "token_hmac_secret_key: x\nzebra: 1\nchannel:\n  namespaces:\n    - {name: a}\n    - {name: b, histroy_size: 1}\n";
+    assert_eq!(
+        Written::file("c.yml", text).errors(),
+        [
+            "channel.namespaces[1].histroy_size: there is no such key; did you mean channel.namespaces[].history_size?",
+            "token_hmac_secret_key: there is no such key; did you mean client.token.hmac_secret_key?",
+            "zebra: there is no such key",
+        ]
+    );
+}
+
+#[test]
+fn an_error_names_the_key_the_value_and_what_to_write() {
+    let cases = [
+        (
+            "client: {channel_limit: many}",
+            "client.channel_limit: invalid type: string \"many\", expected u32",
+        ),
+        (
+            "client: {channel_limit: -1}",
+            "client.channel_limit: invalid value: integer `-1`, expected u32",
+        ),
+        (
+            "client: {ping_interval: 25}",
+            "client.ping_interval: invalid type: integer `25`, expected a duration with a unit",
+        ),
+        (
+            "client: {ping_interval: 5s}",
+            "client.pong_timeout: 8s is not shorter than client.ping_interval, 5s",
+        ),
+        (
+            "http_server: {address: here}",
+            "http_server.address: \"here\" is not an IP address",
+        ),
+        ("log: {level: loud}", "log.level: \"loud\" is none; write trace,"),
+        (
+            "health: {handler_prefix: /metrics}",
+            "health.handler_prefix: \"/metrics\" is the path of another endpoint",
+        ),
+        (
+            "shards: [{name: a, url: 'redis://a'}, {name: a, url: nowhere}]",
+            "shards[1].name: \"a\" is taken",
+        ),
+        (
+            "shards: [{name: a, url: nowhere}]",
+            "shards[0].url: not the URL of a Redis; write redis://",
+        ),
+        (
+            "engine: {type: nats}",
+            "engine.type: \"nats\" is none; write memory or redis",
+        ),
+        (
+            "channel: {namespaces: [{name: a, force_recovery: true}]}",
+            "channel.namespaces[0].force_recovery: nothing can be",
+        ),
+        (
+            "channel: {namespaces: [{name: a, channel_regex: '('}]}",
+            "channel.namespaces[0].channel_regex: not a regular",
+        ),
+    ];
+    for (text, expected) in cases {
+        let errors = Written::file("c.yaml", text).errors();
+        assert!(
+            errors.iter().any(|error| error.starts_with(expected)),
+            "{text}: {errors:?}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_of_the_wrong_type_is_not_shown() {
+    let errors = Written::file("c.yaml", "client: {token: {hmac_secret_key: 42424242}}").errors();
+    assert!(
+        errors[0].starts_with("client.token.hmac_secret_key: expected a text"),
+        "{errors:?}"
+    );
+    assert!(!errors[0].contains("42424242"), "{errors:?}");
+}
+
+#[test]
+fn all_errors_are_told_at_once() {
+    assert_eq!(
+        Written::file("c.yaml", "log: {level: loud}\nshards: [{}]\nzebra: 1")
+            .errors()
+            .len(),
+        4
+    );
+}
+
+#[test]
+fn a_file_of_another_kind_or_of_nonsense_is_refused() {
+    for (name, text) in [
+        ("c.ini", "a=b"),
+        ("c.json", "{"),
+        ("c.yaml", "- a"),
+        ("c.toml", "a"),
+    ] {
+        assert_eq!(Written::file(name, text).errors().len(), 1, "{name}");
+    }
+    let mut sources = without_file();
+    sources.file = Some("/nowhere/c.yaml".into());
+    assert!(Config::load(&sources).is_err());
+}
+
+#[test]
+fn a_file_of_centrifugo_starts_and_says_what_it_ignores() {
+    let (config, report) = Written::file("config.yaml", CENTRIFUGO).load();
+    let ShardsOptions::Redis(shards) = &config.shards else {
+        panic!("two Redis addresses make two shards");
+    };
+    let urls: Vec<&str> = shards.iter().map(|shard| shard.url.expose()).collect();
+    assert_eq!(
+        urls,
+        [
+            "redis://:redis-password@10.0.0.11:6379/2",
+            "redis://:redis-password@10.0.0.12:6379/2"
+        ]
+    );
+    assert_eq!(shards[1].id.as_str(), "redis-2");
+    assert_eq!(
+        config.cluster.store.unwrap().to_string(),
+        "redis://10.0.0.11:6379/2"
+    );
+    assert_eq!(config.cluster.prefix, "realtime");
+    assert_eq!(config.http.internal.unwrap().port(), 9000);
+    assert_eq!(config.client.ping_interval, Duration::from_secs(20));
+    assert_eq!(
+        config.channel.namespaces["chat"].history_ttl,
+        Duration::from_secs(24 * 3600)
+    );
+    assert!(config.channel.namespaces["chat"].allow_publish.subscriber);
+    assert!(config.channel.without_namespace.allow_user_limited_channels);
+
+    let (warnings, security) = (
+        texts(&report, Severity::Warning),
+        texts(&report, Severity::Security),
+    );
+    for key in [
+        "admin.password",
+        "client.token.jwks_public_endpoint",
+        "client.proxy.connect.endpoint",
+        "rpc.ping.method",
+        "channel.namespaces[0].delta_publish",
+        "websocket.compression",
+        "uni_sse.enabled",
+        "engine.redis.io_timeout",
+    ] {
+        assert!(
+            warnings.iter().any(|warning| warning.starts_with(key)),
+            "{key}: {warnings:#?}"
+        );
+    }
+    for key in [
+        "http_server.tls.enabled",
+        "channel.namespaces[1].subscribe_proxy_enabled",
+    ] {
+        assert!(
+            security.iter().any(|warning| warning.starts_with(key)),
+            "{key}: {security:#?}"
+        );
+    }
+    assert!(
+        texts(&report, Severity::Note)
+            .iter()
+            .any(|note| note.starts_with("swagger.enabled"))
+    );
+}
+
+#[test]
+fn a_section_of_centrifugo_that_is_off_is_only_noted() {
+    let text = "http_server: {tls: {enabled: false}}\nclient: {token: {hmac_secret_key: a-long-enough-secret-key}}\nhttp_api: {key: k}";
+    let (_, report) = Written::file("c.yaml", text).load();
+    assert_eq!(texts(&report, Severity::Note).len(), 1);
+    assert_eq!(report.findings().len(), 1, "{report}");
+}
+
+#[test]
+fn without_anything_secrets_are_made_up_on_the_loopback_interface() {
+    let (config, report) = Config::load(&without_file()).unwrap();
+    let demo = config.demo.unwrap();
+    assert_eq!(demo.api_key.len(), 32);
+    assert_ne!(demo.api_key, demo.token_secret);
+    assert!(config.http.public.ip().is_loopback() && config.http.page);
+    assert!(matches!(config.shards, ShardsOptions::Embedded(4)));
+    assert!(config.channel.namespaces["demo"].stream().is_some());
+    assert_eq!(report.findings(), []);
+}
+
+#[test]
+fn secrets_are_made_up_only_where_nothing_is_configured() {
+    let (config, _) = Written::file("c.json", "{}").load();
+    assert!(config.demo.is_none() && !config.http.page, "a file is a decision");
+    let mut sources = without_file();
+    sources
+        .environment
+        .push(("CAMPANILE_HTTP_API_KEY".into(), "mine".into()));
+    assert!(Config::load(&sources).unwrap().0.demo.is_none(), "so is a key");
+}
+
+#[test]
+fn the_starter_file_is_valid_and_its_secrets_differ_each_time() {
+    let starter = generate::starter();
+    assert_ne!(starter, generate::starter());
+    assert!(!starter.contains('@') || !starter.contains("_secret@"));
+    let (config, report) = Written::file("c.yaml", &starter).load();
+    assert_eq!(report.findings(), [], "{report}");
+    assert!(config.auth.connection.hmac.is_some());
+}
+
+#[test]
+fn secrets_do_not_show_in_what_is_logged() {
+    let (config, report) = Written::file("config.yaml", CENTRIFUGO).load();
+    let shown = format!("{config:?}{report}");
+    for secret in ["redis-password", "centrifugo-secret", "centrifugo-api-key"] {
+        assert!(
+            CENTRIFUGO.contains(secret) && !shown.contains(secret),
+            "{secret} shows"
+        );
+    }
+}
