@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod hub;
+pub mod registry;
 pub mod session;
 pub mod timers;
 pub mod transport;

@@ -1,0 +1,195 @@
+//! How many connections there may be, and how fast they may come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use campanile_common::Timestamp;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Lets connections in, up to the limits.
+#[derive(Debug)]
+pub struct Admission {
+    /// Connections at most; 0: any number.
+    limit: usize,
+    rate: Option<Mutex<TokenBucket>>,
+    present: AtomicUsize,
+    closed: AtomicBool,
+    left: Notify,
+}
+
+/// One connection's place; given back when dropped.
+#[derive(Debug)]
+pub struct Permit(Arc<Admission>);
+
+/// Why a connection is not let in. Each is temporary: another gateway, or this one later, may take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `client.connection_limit` is reached.
+    #[error("this gateway has as many connections as it may have")]
+    Full,
+    /// `client.connection_rate_limit` is exceeded.
+    #[error("connections come too fast")]
+    TooFast,
+    /// The gateway is going away.
+    #[error("this gateway is shutting down")]
+    ShuttingDown,
+}
+
+impl Refusal {
+    /// Every reason, for registering metrics.
+    pub const ALL: [Self; 3] = [Self::Full, Self::TooFast, Self::ShuttingDown];
+
+    /// The value of a metric's label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Full => "connection_limit",
+            Self::TooFast => "connection_rate_limit",
+            Self::ShuttingDown => "shutdown",
+        }
+    }
+}
+
+impl Admission {
+    /// Admits `limit` connections at once and `rate` in any second; 0: any number.
+    #[must_use]
+    pub fn new(limit: u32, rate: u32, now: Timestamp) -> Arc<Self> {
+        Arc::new(Self {
+            limit: limit as usize,
+            rate: (rate > 0).then(|| Mutex::new(TokenBucket::new(rate, now))),
+            present: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            left: Notify::new(),
+        })
+    }
+
+    /// A place for one more connection.
+    pub fn admit(self: &Arc<Self>, now: Timestamp) -> Result<Permit, Refusal> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Refusal::ShuttingDown);
+        }
+        let present = self.present.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(Arc::clone(self));
+        if self.limit > 0 && present >= self.limit {
+            return Err(Refusal::Full);
+        }
+        if self.rate.as_ref().is_some_and(|rate| !rate.lock().take(now)) {
+            return Err(Refusal::TooFast);
+        }
+        Ok(permit)
+    }
+
+    /// Lets nobody in any more.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// How many connections there are.
+    #[must_use]
+    pub fn present(&self) -> usize {
+        self.present.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all connections have gone.
+    pub async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.present() == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.0.present.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.left.notify_waiters();
+        }
+    }
+}
+
+/// A limit on how often something happens: `per_second` at once, and as many in the long run.
+#[derive(Debug)]
+struct TokenBucket {
+    per_second: u64,
+    /// In thousandths, so that each millisecond brings a whole number.
+    tokens: u64,
+    filled: Timestamp,
+}
+
+impl TokenBucket {
+    fn new(per_second: u32, now: Timestamp) -> Self {
+        let per_second = u64::from(per_second);
+        Self {
+            per_second,
+            tokens: per_second * 1000,
+            filled: now,
+        }
+    }
+
+    fn take(&mut self, now: Timestamp) -> bool {
+        let elapsed = now.as_millis().saturating_sub(self.filled.as_millis()).min(1000);
+        self.filled = self.filled.max(now);
+        self.tokens = (self.tokens + elapsed * self.per_second).min(self.per_second * 1000);
+        let enough = self.tokens >= 1000;
+        if enough {
+            self.tokens -= 1000;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1000);
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_has_gone() {
+        let admission = Admission::new(2, 0, NOW);
+        let first = admission.admit(NOW).unwrap();
+        let _second = admission.admit(NOW).unwrap();
+        assert_eq!(admission.admit(NOW).unwrap_err(), Refusal::Full);
+        assert_eq!(admission.present(), 2);
+        drop(first);
+        assert!(admission.admit(NOW).is_ok());
+    }
+
+    #[test]
+    fn connections_may_come_at_the_rate_and_not_faster() {
+        let admission = Admission::new(0, 10, NOW);
+        let admitted = |millis| {
+            let now = NOW + Duration::from_millis(millis);
+            std::iter::from_fn(|| admission.admit(now).ok()).count()
+        };
+        assert_eq!(admitted(0), 10);
+        assert_eq!(admission.admit(NOW).unwrap_err(), Refusal::TooFast);
+        assert_eq!(admitted(99), 0);
+        assert_eq!(admitted(250), 2);
+        assert_eq!(admitted(300), 1);
+        assert_eq!(admitted(100_000), 10);
+    }
+
+    #[tokio::test]
+    async fn emptiness_can_be_waited_for() {
+        let admission = Admission::new(0, 0, NOW);
+        admission.empty().await;
+        let permit = admission.admit(NOW).unwrap();
+        admission.close();
+        assert_eq!(admission.admit(NOW).unwrap_err(), Refusal::ShuttingDown);
+        let waiting = tokio::spawn({
+            let admission = Arc::clone(&admission);
+            async move { admission.empty().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(permit);
+        waiting.await.unwrap();
+    }
+}
