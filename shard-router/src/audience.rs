@@ -34,7 +34,9 @@ pub enum Event {
     /// A client left.
     Leave(Arc<ClientInfo>),
     /// Continuity is lost: positioned subscribers must subscribe again (unsubscribe code 2500) and learn the truth
-    /// from `recovered`. Subscribers without a position do not notice.
+    /// from `recovered`. Nothing of this channel that follows may reach them before they have: a client that saw a
+    /// later offset would ask to recover from there, and the hole would never be noticed. Subscribers without a
+    /// position do not notice.
     Lost(LossReason),
 }
 

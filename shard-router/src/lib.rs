@@ -23,6 +23,7 @@
 //! The crate knows nothing of clients, transports or the client protocol's commands.
 
 pub mod audience;
+pub mod feed;
 pub mod fence;
 pub mod memory;
 pub mod partition;
