@@ -58,10 +58,11 @@ bench: ## Run the micro-benchmarks, briefly
 	$(CARGO) bench --workspace --benches --locked -- --warm-up-time 1 --measurement-time 3
 
 .PHONY: fuzz
-fuzz: ## Fuzz each target for FUZZ_SECONDS
-	@# Instrumentation is a flag of nightly compilers; RUSTC_BOOTSTRAP makes the stable one take it.
-	@export RUSTC_BOOTSTRAP=1 PATH="$$(tests/tools.sh cargo-fuzz):$$PATH"; \
-	for name in $$(cargo fuzz list); do \
+fuzz: ## Fuzz each codec for FUZZ_SECONDS
+	@cd fuzz && for target in fuzz_targets/*.rs; do \
+	    name="$$(basename "$$target" .rs)"; \
 	    echo "fuzz $$name: $(FUZZ_SECONDS) s"; \
-	    cargo fuzz run "$$name" -- -max_total_time=$(FUZZ_SECONDS); \
+	    mkdir -p "corpus/$$name" "artifacts/$$name"; \
+	    $(CARGO) run --quiet --release --locked --bin "$$name" -- -max_total_time=$(FUZZ_SECONDS) -timeout=5 \
+	        -rss_limit_mb=1024 -max_len=4096 -artifact_prefix="artifacts/$$name/" "corpus/$$name" "seeds/$$name"; \
 	done

@@ -11,12 +11,8 @@ case "${1:-}" in
         version=0.20.2
         sha256=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
         ;;
-    cargo-fuzz)
-        version=0.13.2
-        sha256=612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f
-        ;;
     *)
-        echo "usage: $0 cargo-deny|cargo-fuzz" >&2
+        echo "usage: $0 cargo-deny" >&2
         exit 2
         ;;
 esac

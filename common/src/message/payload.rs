@@ -7,8 +7,8 @@
 //!   line breaks between tokens, which would end the message before its time, are left out. A JSON `null` is
 //!   a payload like any other, its four bytes; an absent field is the empty payload.
 //!
-//! JSON and MessagePack copy a payload out of its frame once, so that a small payload which is kept does not
-//! keep a large frame with it.
+//! JSON and MessagePack copy a payload out of its frame, so that a small payload which is kept does not keep a large
+//! frame with it.
 //!
 //! **Payloads that are not JSON** reach subscribers of the JSON codec when the publisher used a binary
 //! codec. They are written as a JSON string that holds the bytes in standard base64, with padding. The
