@@ -7,6 +7,7 @@
 //! * [`ring`]: proposes an owner for each partition (consistent hashing with bounded loads).
 //! * [`topology`]: the versioned document that *decides* the owners, and the transitions it may take.
 //! * [`store`]: where the topology lives: compare-and-set, the registry of gateways, the coordinator's lease.
+//! * [`membership`]: one gateway's registration in the store, and the topologies it may serve by.
 //! * [`coordinator`]: carries out what the topology decided: bootstrap, admitting restarted shards, reopening.
 //! * [`fence`]: the owner record that a shard keeps for each partition, and the acts that change it.
 //! * [`shard`]: the trait of a shard; [`memory`] and [`redis`] implement it and pass one conformance suite.
@@ -25,6 +26,7 @@
 pub mod audience;
 pub mod feed;
 pub mod fence;
+pub mod membership;
 pub mod memory;
 pub mod partition;
 pub mod publication;

@@ -1,6 +1,6 @@
 //! The transitions: from one document to the next, without I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardId, Topology};
 use crate::partition::Partition;
@@ -125,8 +125,8 @@ impl Topology {
         Ok(next)
     }
 
-    /// Notes that those of `partitions` are open that were to be opened on `shard` at `generation`; what has been
-    /// decided about the others since stays.
+    /// Notes which openings on `shard` have been carried out, each named by its partition and its generation; what
+    /// has been decided about a partition since stays.
     ///
     /// # Errors
     ///
@@ -135,19 +135,28 @@ impl Topology {
         &self,
         change: Change,
         shard: &ShardId,
-        generation: Generation,
-        partitions: &BTreeSet<Partition>,
+        carried_out: &[(Partition, Generation)],
     ) -> Result<Self, TransitionError> {
         let mut next = self.next(change)?;
-        for partition in partitions {
+        for (partition, generation) in carried_out {
             let state = &mut next.partitions[partition.index()];
             if matches!(state, PartitionState::Opening { shard: at, generation: of, .. }
-                if at == shard && *of == generation)
+                if at == shard && of == generation)
             {
                 *state = PartitionState::Stable(shard.clone());
             }
         }
         Ok(next)
+    }
+
+    /// The same content above a generation that has been seen already: for a store that forgot, so that no reader
+    /// ever goes back.
+    ///
+    /// # Errors
+    ///
+    /// If the generation would not grow.
+    pub fn raised(&self, change: Change) -> Result<Self, TransitionError> {
+        self.next(change)
     }
 
     /// A copy that carries `change`'s marks.

@@ -1,0 +1,250 @@
+//! Registering before reading, going on without the store, and joining anew, on paused time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use super::*;
+use crate::store::{MemoryStore, REGISTRATION_TTL, StoreError, StoreFuture};
+use crate::topology::{Change, OpeningContent, ShardEntry, ShardId, ShardState, Token};
+
+/// A store that can be cut off.
+#[derive(Debug, Default)]
+struct Flaky {
+    store: MemoryStore,
+    cut: AtomicBool,
+}
+
+impl Flaky {
+    fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
+    }
+
+    fn pass<'a, T: Send + 'a>(&'a self, call: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if self.cut.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(Err(StoreError::Unavailable("cut".to_owned()))));
+        }
+        call
+    }
+}
+
+impl TopologyStore for Flaky {
+    fn read(&self) -> StoreFuture<'_, Option<Topology>> {
+        self.pass(self.store.read())
+    }
+
+    fn compare_and_set<'a>(
+        &'a self,
+        expected: Option<&'a Topology>,
+        next: &'a Topology,
+    ) -> StoreFuture<'a, bool> {
+        self.pass(self.store.compare_and_set(expected, next))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    fn register<'a>(
+        &'a self,
+        gateway: &'a GatewayId,
+        applied: Generation,
+        must_exist: bool,
+    ) -> StoreFuture<'a, bool> {
+        self.pass(self.store.register(gateway, applied, must_exist))
+    }
+
+    fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
+        self.pass(self.store.deregister(gateway))
+    }
+
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
+        self.pass(self.store.gateways())
+    }
+
+    fn hold_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, bool> {
+        self.pass(self.store.hold_lease(gateway))
+    }
+
+    fn release_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
+        self.pass(self.store.release_lease(gateway))
+    }
+
+    fn next_token(&self) -> StoreFuture<'_, Token> {
+        self.pass(self.store.next_token())
+    }
+
+    fn broadcast(&self, message: Bytes) -> StoreFuture<'_, ()> {
+        self.pass(self.store.broadcast(message))
+    }
+
+    fn send<'a>(&'a self, to: &'a GatewayId, message: Bytes) -> StoreFuture<'a, ()> {
+        self.pass(self.store.send(to, message))
+    }
+
+    fn listen<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, mpsc::Receiver<Bytes>> {
+        self.pass(self.store.listen(gateway))
+    }
+
+    fn status(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn me() -> GatewayId {
+    GatewayId("me".into())
+}
+
+fn document(generation: u64) -> Topology {
+    let shard = ShardId::new("only");
+    let entry = ShardEntry {
+        address: String::new(),
+        weight: 1,
+        durable: false,
+        state: ShardState::Active,
+        incarnation: None,
+        admitted: Generation(0),
+    };
+    let change = Change {
+        generation: Generation(generation),
+        id: rand::random(),
+    };
+    let placement = vec![(shard.clone(), OpeningContent::Fresh); 4096];
+    Topology::bootstrap(change, BTreeMap::from([(shard, entry)]), placement).unwrap()
+}
+
+async fn put(store: &Flaky, topology: &Topology) {
+    let present = store.store.read().await.unwrap();
+    assert!(
+        store
+            .store
+            .compare_and_set(present.as_ref(), topology)
+            .await
+            .unwrap()
+    );
+}
+
+/// The view once it satisfies `wanted`.
+async fn view(membership: &Membership, wanted: impl FnMut(&View) -> bool) -> View {
+    let mut views = membership.views();
+    let found = timeout(Duration::from_secs(60), views.wait_for(wanted)).await;
+    found.expect("within a minute").expect("still a member").clone()
+}
+
+fn generation(view: &View) -> u64 {
+    view.topology.as_ref().map_or(0, |topology| topology.generation.0)
+}
+
+async fn registered(store: &Flaky) -> Vec<(GatewayId, Generation)> {
+    store.store.gateways().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_is_registered_by_the_time_it_sees_a_topology() {
+    let store = Arc::new(Flaky::default());
+    put(&store, &document(5)).await;
+    let membership = Membership::join(store.clone(), me());
+    let seen = view(&membership, |view| view.topology.is_some()).await;
+    assert_eq!((seen.joined, generation(&seen)), (1, 5));
+    assert_eq!(registered(&store).await, vec![(me(), Generation(0))]);
+
+    membership.applied(1, Generation(5));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(registered(&store).await, vec![(me(), Generation(5))]);
+    sleep(3 * REGISTRATION_TTL).await;
+    assert_eq!(registered(&store).await, vec![(me(), Generation(5))]);
+
+    membership.leave().await;
+    assert_eq!(registered(&store).await, vec![]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn topologies_are_followed_from_an_empty_store_on() {
+    let store = Arc::new(Flaky::default());
+    let membership = Membership::join(store.clone(), me());
+    let seen = view(&membership, |view| view.joined == 1).await;
+    assert_eq!(seen.topology, None);
+    for generation in [1, 2, 9] {
+        put(&store, &document(generation)).await;
+        view(&membership, |view| self::generation(view) == generation).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_for_a_while_changes_nothing() {
+    let store = Arc::new(Flaky::default());
+    put(&store, &document(5)).await;
+    let membership = Membership::join(store.clone(), me());
+    let before = view(&membership, |view| view.topology.is_some()).await;
+    store.cut(true);
+    sleep(REGISTRATION_TTL * 7 / 10).await;
+    assert_eq!(*membership.views().borrow(), before);
+    store.cut(false);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(*membership.views().borrow(), before);
+    assert_eq!(registered(&store).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_gateway_joins_anew_as_one_that_has_applied_nothing() {
+    let store = Arc::new(Flaky::default());
+    put(&store, &document(5)).await;
+    let membership = Membership::join(store.clone(), me());
+    view(&membership, |view| view.topology.is_some()).await;
+    membership.applied(1, Generation(5));
+    store.cut(true);
+    sleep(2 * REGISTRATION_TTL).await;
+    assert_eq!(registered(&store).await, vec![]);
+    assert_eq!(membership.views().borrow().joined, 1);
+    put(&store, &document(6)).await;
+    store.cut(false);
+    let after = view(&membership, |view| view.joined == 2).await;
+    assert_eq!(generation(&after), 6);
+    assert_eq!(registered(&store).await, vec![(me(), Generation(0))]);
+    // What is said of the former membership is not taken for this one.
+    membership.applied(1, Generation(5));
+    sleep(REGISTRATION_TTL).await;
+    assert_eq!(registered(&store).await, vec![(me(), Generation(0))]);
+    membership.applied(2, Generation(6));
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(registered(&store).await, vec![(me(), Generation(6))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_gone_back_is_raised_and_no_gateway_goes_back() {
+    let store = Arc::new(Flaky::default());
+    put(&store, &document(20)).await;
+    let membership = Membership::join(store.clone(), me());
+    view(&membership, |view| generation(view) == 20).await;
+    let mut older = document(13);
+    older
+        .shards
+        .values_mut()
+        .for_each(|entry| entry.address = "elsewhere".to_owned());
+    put(&store, &older).await;
+    let after = view(&membership, |view| generation(view) != 20).await;
+    let topology = after.topology.unwrap();
+    assert_eq!(topology.generation, Generation(21));
+    assert_eq!(topology.shards, older.shards);
+    assert_eq!(store.store.read().await.unwrap().as_ref(), Some(&*topology));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unreachable_store_is_said_and_waited_for() {
+    let store = Arc::new(Flaky::default());
+    store.cut(true);
+    let membership = Membership::join(store.clone(), me());
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(membership.views().borrow().joined, 0);
+    assert_eq!(
+        membership.status(),
+        Err("the topology store cannot be reached: cut".to_owned())
+    );
+    store.cut(false);
+    view(&membership, |view| view.joined == 1).await;
+    assert_eq!(membership.status(), Ok(()));
+}
