@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Each as a prebuilt binary of that very release, pinned by its hash; compiling one takes minutes.
+# As a prebuilt binary of that very release, pinned by its hash; compiling it takes minutes.
 case "${1:-}" in
     cargo-deny)
         version=0.20.2

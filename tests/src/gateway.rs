@@ -108,12 +108,11 @@ impl Gateway {
         Self::launch_command(dir, command).await
     }
 
-    /// Starts a gateway without a configuration file.
-    pub async fn launch_bare(arguments: &[&str]) -> Result<Self> {
-        let dir = tempfile::tempdir()?;
+    /// Starts a gateway without arguments and without a configuration, but for the port, which others may hold.
+    pub async fn launch_bare() -> Result<Self> {
         let mut command = Command::new(binary()?);
-        command.args(arguments);
-        Self::launch_command(dir, command).await
+        command.env("CAMPANILE_HTTP_SERVER_PORT", "0");
+        Self::launch_command(tempfile::tempdir()?, command).await
     }
 
     async fn launch_command(dir: TempDir, mut command: Command) -> Result<Self> {

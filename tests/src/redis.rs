@@ -186,7 +186,7 @@ fn command(port: u16, options: &RedisOptions, dir: &TempDir) -> Command {
         set("masterauth", &[password]);
     }
     for (key, value) in &options.extra {
-        set(key, &[value]);
+        set(key, &value.split(' ').collect::<Vec<_>>());
     }
     command
 }
