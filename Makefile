@@ -36,6 +36,7 @@ check: fmt-check clippy doc deny ## Formatting, lints, documentation, dependenci
 .PHONY: fmt-check
 fmt-check: ## Check the formatting
 	$(CARGO) fmt --all --check
+	cd fuzz && $(CARGO) fmt --check
 
 .PHONY: clippy
 clippy: ## Lint everything

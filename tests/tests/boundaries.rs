@@ -15,10 +15,18 @@ const PURE: &[&str] = &[
     "shard-router/src/topology.rs",
     "shard-router/src/topology",
     "shard-router/src/fence.rs",
+    "shard-router/src/feed.rs",
+    "shard-router/src/feed",
+    "shard-router/src/memory/state.rs",
+    "shard-router/src/memory/state",
     "gateway/src/auth.rs",
     "gateway/src/auth",
     "gateway/src/session.rs",
     "gateway/src/session",
+    "gateway/src/timers/wheel.rs",
+    "gateway/src/transport/websocket/decoder.rs",
+    "gateway/src/transport/websocket/frame.rs",
+    "gateway/src/transport/websocket/violation.rs",
 ];
 
 /// What would betray I/O in them.
