@@ -1,0 +1,26 @@
+//! What the process says on standard output: where it listens, and what it made up.
+
+use std::io::{self, Write};
+
+use super::sockets::Sockets;
+use crate::config::Demo;
+
+/// One line for each address, in a form that other programs can read.
+pub(super) fn listening(sockets: &Sockets) {
+    let mut out = io::stdout().lock();
+    for address in sockets.addresses() {
+        say(&mut out, &format!("listening on http://{address}"));
+    }
+}
+
+/// What whoever tries it out needs: these secrets are valid until the process ends.
+pub(super) fn demo(demo: &Demo) {
+    let mut out = io::stdout().lock();
+    say(&mut out, &format!("API key: {}", demo.api_key));
+    say(&mut out, &format!("token secret: {}", demo.token_secret));
+}
+
+/// Whoever closed the output does not want it.
+fn say(out: &mut impl Write, line: &str) {
+    let _ = writeln!(out, "{line}");
+}

@@ -1,0 +1,73 @@
+//! HTTP: listening, and what is served at which path.
+//!
+//! * `server`: sockets and connections, with the limits on what a peer may take, and their end.
+//! * `ready`: what this gateway can reach.
+//! * `page`: the page at `/`, and the tokens for its visitors.
+//!
+//! Everything else is a router that another part brings along.
+
+mod page;
+mod ready;
+mod server;
+
+#[cfg(test)]
+mod tests;
+
+pub use page::{DemoTokens, page};
+pub use ready::{Readiness, ReadyReport, ShardReport, StoreReport};
+pub use server::{BindError, Bound, bind};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::config::HttpOptions;
+use crate::exporter::Exporter;
+
+/// What is served.
+pub struct Endpoints {
+    /// The transports of clients.
+    pub clients: Router,
+    /// The server API.
+    pub api: Router,
+    /// What `/ready` says.
+    pub readiness: Arc<dyn Readiness>,
+    /// What the metrics' path says.
+    pub exporter: Exporter,
+    /// The page and its tokens; an empty router where there is none.
+    pub page: Router,
+}
+
+/// The routers of the public and, if there is one, of the internal address.
+pub fn routers(options: &HttpOptions, endpoints: Endpoints) -> (Router, Option<Router>) {
+    let probes = probes(options, endpoints.readiness, endpoints.exporter);
+    let public = endpoints.clients.merge(endpoints.page);
+    match options.internal {
+        None => (public.merge(endpoints.api).merge(probes), None),
+        Some(_) if options.api_is_public => {
+            let internal = endpoints.api.clone().merge(probes);
+            (public.merge(endpoints.api), Some(internal))
+        }
+        Some(_) => (public, Some(endpoints.api.merge(probes))),
+    }
+}
+
+fn probes(options: &HttpOptions, readiness: Arc<dyn Readiness>, exporter: Exporter) -> Router {
+    let mut router = Router::new().route("/ready", get(ready::handler).with_state(readiness));
+    if let Some(path) = &options.health {
+        router = router.route(path, get(|| async { axum::Json(serde_json::json!({})) }));
+    }
+    if let Some(path) = &options.metrics {
+        router = router.route(path, get(metrics).with_state(exporter));
+    }
+    router
+}
+
+async fn metrics(State(exporter): State<Exporter>) -> Response {
+    let content_type = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
+    (StatusCode::OK, [content_type], exporter.render()).into_response()
+}

@@ -1,0 +1,117 @@
+//! Sockets and connections.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use metrics::{Counter, counter, describe_counter};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service as _;
+
+/// How long a peer may take to send the head of a request, and stay silent between two requests. Longer than
+/// what callers of the API keep unused connections for.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest head of a request and largest read buffer in bytes: the memory that a silent peer can bind.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long no connection is accepted after the system has refused one, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// A socket that listens and is not served yet.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Listens on `address`.
+pub async fn bind(address: SocketAddr) -> Result<Bound, BindError> {
+    let listen = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Bound { listener, address })
+    };
+    listen.await.map_err(|source| BindError { address, source })
+}
+
+impl Bound {
+    /// The address, with the port that the system chose.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`; then requests under way are answered. Connections are tasks of `tasks`. Upgraded
+    /// ones are no longer HTTP and are left alone.
+    pub async fn serve(self, router: Router, stop: CancellationToken, tasks: TaskTracker) {
+        describe_counter!(
+            "campanile_http_accept_errors_total",
+            "Connections that the system refused to accept"
+        );
+        let errors = counter!("campanile_http_accept_errors_total");
+        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
+            match accepted {
+                Ok((stream, peer)) => {
+                    tasks.spawn(connection(stream, peer, router.clone(), stop.clone()));
+                }
+                Err(error) => pause(&error, &errors).await,
+            }
+        }
+    }
+}
+
+async fn pause(error: &io::Error, errors: &Counter) {
+    tracing::warn!(%error, "cannot accept a connection");
+    errors.increment(1);
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+    let service = service_fn(|request| respond(router.clone(), peer, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP connection broke");
+    }
+}
+
+async fn respond(
+    mut router: Router,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(ConnectInfo(peer));
+    router.call(request).await
+}

@@ -1,0 +1,148 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::*;
+use crate::clock::Clock;
+use crate::config::options::SecretKey;
+
+/// A server of `router` on a port of its own.
+struct Served {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Served {
+    async fn start(router: Router) -> Self {
+        let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = bound.address();
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(bound.serve(router, stop.clone(), tasks.clone()));
+        Self { address, stop, tasks }
+    }
+
+    /// What is answered to `head`, until the server closes.
+    async fn ask(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    async fn get(&self, path: &str, host: &str) -> String {
+        self.ask(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+}
+
+fn demo() -> Router {
+    page(Some(DemoTokens {
+        key: SecretKey::new(b"a key of this test").unwrap(),
+        clock: Clock::start(),
+    }))
+}
+
+struct Reachable(bool);
+
+impl Readiness for Reachable {
+    fn report(&self) -> ReadyReport {
+        ReadyReport {
+            ready: self.0,
+            gateway: "g".into(),
+            shutting_down: false,
+            generation: Some(3),
+            store: StoreReport {
+                reachable: true,
+                error: None,
+            },
+            shards: vec![],
+            missing: vec![],
+            problems: vec![],
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_demo_token_is_for_this_machine_alone() {
+    let served = Served::start(demo()).await;
+    for host in ["localhost:8000", "127.0.0.1", "[::1]:8000"] {
+        let answer = served.get("/demo/token?name=ann", host).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("{\"token\":\"ey"),
+            "{host}: {answer}"
+        );
+    }
+    for host in ["evil.example", "localhost.evil.example:8000", "[::2]", ""] {
+        let answer = served.get("/demo/token?name=ann", host).await;
+        assert!(answer.starts_with("HTTP/1.1 403"), "{host}: {answer}");
+    }
+    let nameless = served.get("/demo/token?name=", "localhost").await;
+    assert!(nameless.starts_with("HTTP/1.1 400"), "{nameless}");
+}
+
+#[tokio::test]
+async fn without_a_made_up_key_there_are_no_tokens() {
+    let served = Served::start(page(None)).await;
+    assert!(served.get("/", "localhost").await.contains("<!doctype html>"));
+    assert!(
+        served
+            .get("/demo/token?name=ann", "localhost")
+            .await
+            .starts_with("HTTP/1.1 404")
+    );
+}
+
+#[tokio::test]
+async fn readiness_is_a_status_and_says_why() {
+    for (ready, status) in [(true, "HTTP/1.1 200"), (false, "HTTP/1.1 503")] {
+        let readiness: Arc<dyn Readiness> = Arc::new(Reachable(ready));
+        let router = Router::new().route("/ready", get(ready::handler).with_state(readiness));
+        let answer = Served::start(router).await.get("/ready", "h").await;
+        assert!(
+            answer.starts_with(status) && answer.contains("\"generation\":3"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_head_without_end_is_refused() {
+    let served = Served::start(Router::new()).await;
+    let answer = served
+        .ask(&format!("GET /{} HTTP/1.1\r\n", "a".repeat(64 * 1024)))
+        .await;
+    assert!(
+        answer.starts_with("HTTP/1.1 431") || answer.starts_with("HTTP/1.1 414"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn stopping_ends_silent_connections_and_the_listener() {
+    let served = Served::start(Router::new()).await;
+    let mut silent = TcpStream::connect(served.address).await.unwrap();
+    served.get("/", "h").await;
+    served.stop.cancel();
+    served.tasks.close();
+    served.tasks.wait().await;
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_named() {
+    let first = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let error = bind(first.address()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot listen on {}", first.address()));
+}
