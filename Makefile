@@ -56,7 +56,7 @@ advisories: ## Check the dependencies against the advisory database (needs a net
 
 .PHONY: bench
 bench: ## Run the micro-benchmarks, briefly
-	$(CARGO) bench --workspace --benches --locked -- --warm-up-time 1 --measurement-time 3
+	$(CARGO) bench --workspace --bench '*' --locked -- --warm-up-time 1 --measurement-time 3
 
 .PHONY: fuzz
 fuzz: ## Fuzz each codec for FUZZ_SECONDS
