@@ -1,0 +1,213 @@
+//! Commands that concern the whole cluster: each live gateway carries them out and says so, before the caller is
+//! answered.
+//!
+//! ```text
+//! ask ─ broadcast ─▶ topology store ─▶ every gateway: carries it out ─ answer ─▶ store ─▶ whoever asked
+//! ```
+//!
+//! The store promises delivery only to those that listen at that moment, so the asker counts: it takes the list of live
+//! gateways, asks, and waits for an answer of each. One that does not answer in time is named, unless it has left the
+//! list meanwhile. A gateway on its own is a cluster of one; nothing is different there.
+//!
+//! * `message`: what gateways say to each other, versioned.
+//! * `local`: what a gateway does with its own connections.
+//! * `pending`: who waits for which answers.
+
+mod local;
+mod message;
+mod pending;
+
+#[cfg(test)]
+mod tests;
+
+pub use local::{LocalGateway, Target};
+pub use message::{Answer, ChannelCounts, Command, NodeInfo, Refresh, Subscription};
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use campanile_shard_router::store::{GatewayId, StoreError, TopologyStore};
+use metrics::{Counter, counter, describe_counter};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use message::Envelope;
+use pending::{Pending, Waiting};
+
+/// The answers of all live gateways.
+pub type Answers = BTreeMap<GatewayId, Answer>;
+
+/// Why a command was not carried out by all. It may have been by some.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// The list of gateways cannot be read, or they cannot be reached.
+    #[error("the other gateways cannot be reached")]
+    Store(#[from] StoreError),
+    /// Some did not answer in time.
+    #[error("no answer in time from {}", names(.0))]
+    Unanswered(BTreeSet<GatewayId>),
+    /// Too many commands wait for answers.
+    #[error("too many commands are under way")]
+    Overloaded,
+}
+
+/// This gateway's part in the cluster.
+pub struct Cluster {
+    shared: Arc<Shared>,
+    listener: JoinHandle<()>,
+}
+
+struct Shared {
+    gateway: GatewayId,
+    store: Arc<dyn TopologyStore>,
+    local: Arc<dyn LocalGateway>,
+    pending: Pending,
+    timeout: Duration,
+    unanswered: Counter,
+    unreadable: Counter,
+}
+
+impl Cluster {
+    /// Begins to listen to the other gateways, and to carry out on `local` what they ask for. To be called before this
+    /// gateway registers: who is on the list is expected to answer. The store need not be reachable yet.
+    #[must_use]
+    pub fn join(
+        gateway: GatewayId,
+        store: Arc<dyn TopologyStore>,
+        local: Arc<dyn LocalGateway>,
+        timeout: Duration,
+    ) -> Self {
+        describe_counter!(
+            "campanile_cluster_unanswered_total",
+            "Commands to the whole cluster that some gateway did not answer in time"
+        );
+        describe_counter!(
+            "campanile_cluster_unreadable_total",
+            "Messages of other gateways that were not understood; another release may have sent them"
+        );
+        let shared = Arc::new(Shared {
+            gateway,
+            store,
+            local,
+            pending: Pending::default(),
+            timeout,
+            unanswered: counter!("campanile_cluster_unanswered_total"),
+            unreadable: counter!("campanile_cluster_unreadable_total"),
+        });
+        let listener = tokio::spawn(listen(Arc::clone(&shared)));
+        Self { shared, listener }
+    }
+
+    /// Has `command` carried out by every live gateway, this one included.
+    pub async fn ask(&self, command: Command) -> Result<Answers, ClusterError> {
+        let shared = &self.shared;
+        let deadline = Instant::now() + shared.timeout;
+        let asked = timeout_at(deadline, shared.ask(command, deadline)).await;
+        let result = asked.unwrap_or_else(|_| {
+            let error = StoreError::Unavailable("no answer in time".to_owned());
+            Err(error.into())
+        });
+        if matches!(result, Err(ClusterError::Unanswered(_))) {
+            shared.unanswered.increment(1);
+        }
+        result
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+impl Shared {
+    async fn ask(&self, command: Command, deadline: Instant) -> Result<Answers, ClusterError> {
+        let mut waiting = self.pending.begin().ok_or(ClusterError::Overloaded)?;
+        let mut expected = self.live().await?;
+        let request = Envelope::Request {
+            id: waiting.id(),
+            from: self.gateway.clone(),
+            command,
+        };
+        self.store.broadcast(request.encode()).await?;
+        // Leaves time to look at the list again.
+        let patience = deadline - self.timeout / 8;
+        let answers = collect(&mut waiting, &mut expected, patience).await;
+        if !expected.is_empty() {
+            let still_live = self.live().await?;
+            expected.retain(|gateway| still_live.contains(gateway));
+        }
+        if expected.is_empty() {
+            Ok(answers)
+        } else {
+            Err(ClusterError::Unanswered(expected))
+        }
+    }
+
+    /// Everyone who is to answer; this gateway also when its registration has just expired.
+    async fn live(&self) -> Result<BTreeSet<GatewayId>, StoreError> {
+        let registered = self.store.gateways().await?;
+        let ids = registered.into_iter().map(|(gateway, _)| gateway);
+        Ok(ids.chain([self.gateway.clone()]).collect())
+    }
+
+    async fn receive(&self, message: &[u8]) {
+        match Envelope::decode(message) {
+            Ok(Envelope::Request { id, from, command }) => {
+                let answer = Envelope::Answer {
+                    id,
+                    from: self.gateway.clone(),
+                    answer: local::carry_out(self.local.as_ref(), command),
+                };
+                if let Err(error) = self.store.send(&from, answer.encode()).await {
+                    tracing::warn!(to = %from.0, %error, "cannot answer another gateway");
+                }
+            }
+            Ok(Envelope::Answer { id, from, answer }) => self.pending.resolve(id, from, answer),
+            Err(error) => {
+                self.unreadable.increment(1);
+                tracing::warn!(%error, "a message of another gateway is not understood");
+            }
+        }
+    }
+}
+
+/// Gathers answers until everyone expected has answered, or time is up; `expected` keeps those who have not.
+async fn collect(waiting: &mut Waiting, expected: &mut BTreeSet<GatewayId>, deadline: Instant) -> Answers {
+    let mut answers = Answers::new();
+    while !expected.is_empty() {
+        let Ok(Some((gateway, answer))) = timeout_at(deadline, waiting.next()).await else {
+            break;
+        };
+        expected.remove(&gateway);
+        answers.insert(gateway, answer);
+    }
+    answers
+}
+
+/// How long to wait before trying to listen again.
+const LISTEN_PAUSE: Duration = Duration::from_millis(500);
+
+async fn listen(shared: Arc<Shared>) {
+    loop {
+        match shared.store.listen(&shared.gateway).await {
+            Ok(mut messages) => serve(&shared, &mut messages).await,
+            Err(error) => tracing::debug!(%error, "cannot listen to the other gateways yet"),
+        }
+        tokio::time::sleep(LISTEN_PAUSE).await;
+    }
+}
+
+async fn serve(shared: &Shared, messages: &mut mpsc::Receiver<Bytes>) {
+    while let Some(message) = messages.recv().await {
+        shared.receive(&message).await;
+    }
+}
+
+fn names(gateways: &BTreeSet<GatewayId>) -> String {
+    let names: Vec<&str> = gateways.iter().map(|gateway| gateway.0.as_ref()).collect();
+    names.join(", ")
+}

@@ -1,0 +1,209 @@
+//! What gateways say to each other. MessagePack with named fields behind one byte with the version, so that a field can
+//! be added while releases differ; anything else needs another version.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use campanile_common::{ChannelName, Position, Timestamp};
+use campanile_shard_router::store::GatewayId;
+use serde::{Deserialize, Serialize};
+
+use super::local::Target;
+use crate::auth::SubscriptionOverride;
+use crate::session::{ServerCommand, ServerRefresh, ServerSubscribe, SubscriptionSettings};
+
+/// The version that this release speaks and understands.
+const VERSION: u8 = 1;
+
+/// What all gateways are asked to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Command {
+    /// Close connections.
+    Disconnect {
+        /// Which.
+        target: Target,
+        /// What their clients are told.
+        code: u32,
+        /// The same in words.
+        reason: String,
+    },
+    /// End subscriptions.
+    Unsubscribe {
+        /// Whose.
+        target: Target,
+        /// To which channel.
+        channel: ChannelName,
+        /// What their clients are told.
+        code: u32,
+        /// The same in words.
+        reason: String,
+    },
+    /// Subscribe connections.
+    Subscribe {
+        /// Which.
+        target: Target,
+        /// To what.
+        subscription: Subscription,
+    },
+    /// Change when connections expire.
+    Refresh {
+        /// Which.
+        target: Target,
+        /// To when.
+        refresh: Refresh,
+    },
+    /// Tell the channels whose names match the pattern; empty: all.
+    Channels {
+        /// `*` stands for any text, `?` for one character.
+        pattern: String,
+    },
+    /// Tell about yourself.
+    Info,
+}
+
+/// A subscription that the server makes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subscription {
+    /// The channel.
+    pub channel: ChannelName,
+    /// What others may know of the subscriber; empty: nothing.
+    pub info: Bytes,
+    /// Anything for the client; empty: nothing.
+    pub data: Bytes,
+    /// When it expires; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// What differs from the namespace's rules.
+    pub overrides: SubscriptionOverride,
+    /// Send first what was published since.
+    pub recover_since: Option<Position>,
+}
+
+/// A change of a connection's expiry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// It has expired.
+    pub expired: bool,
+    /// The new time; `None`: never.
+    pub expires_at: Option<Timestamp>,
+    /// What others may know of the client; `None`: as before.
+    pub info: Option<Bytes>,
+}
+
+/// How many subscribers channels have.
+pub type ChannelCounts = BTreeMap<String, usize>;
+
+/// What one gateway answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done.
+    Done {
+        /// To so many connections.
+        connections: usize,
+    },
+    /// These channels have subscribers here.
+    Channels(ChannelCounts),
+    /// The answer would be too large.
+    TooMuch,
+    /// About this gateway.
+    Info(NodeInfo),
+}
+
+/// About a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeInfo {
+    /// Unique per start of the process.
+    pub uid: String,
+    /// For people.
+    pub name: String,
+    /// Its release.
+    pub version: String,
+    /// Connections.
+    pub num_clients: usize,
+    /// Different users among them.
+    pub num_users: usize,
+    /// Subscriptions of these connections.
+    pub num_subs: usize,
+    /// Different channels among them.
+    pub num_channels: usize,
+    /// Seconds since it started.
+    pub uptime: u64,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) enum Envelope {
+    /// To all.
+    Request {
+        /// Unique for `from`.
+        id: u64,
+        /// Who asks.
+        from: GatewayId,
+        /// For what.
+        command: Command,
+    },
+    /// To whoever asked.
+    Answer {
+        /// That of the request.
+        id: u64,
+        /// Who answers.
+        from: GatewayId,
+        /// What.
+        answer: Answer,
+    },
+}
+
+/// A message is not understood.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UnreadableMessage {
+    /// It is empty.
+    #[error("it is empty")]
+    Empty,
+    /// Another release sent it.
+    #[error("it is of version {0}")]
+    Version(u8),
+    /// It is garbled.
+    #[error(transparent)]
+    Content(#[from] rmp_serde::decode::Error),
+}
+
+impl Envelope {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = vec![VERSION];
+        rmp_serde::encode::write_named(&mut bytes, self).expect("writing to memory does not fail");
+        bytes.into()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, UnreadableMessage> {
+        match bytes.split_first() {
+            None => Err(UnreadableMessage::Empty),
+            Some((&VERSION, content)) => Ok(rmp_serde::from_slice(content)?),
+            Some((&version, _)) => Err(UnreadableMessage::Version(version)),
+        }
+    }
+}
+
+impl From<Subscription> for ServerCommand {
+    fn from(subscription: Subscription) -> Self {
+        Self::Subscribe(Box::new(ServerSubscribe {
+            channel: subscription.channel,
+            settings: SubscriptionSettings {
+                info: subscription.info,
+                data: subscription.data,
+                expires_at: subscription.expires_at,
+                overrides: subscription.overrides,
+            },
+            recover_since: subscription.recover_since,
+        }))
+    }
+}
+
+impl From<Refresh> for ServerRefresh {
+    fn from(refresh: Refresh) -> Self {
+        Self {
+            expired: refresh.expired,
+            expires_at: refresh.expires_at,
+            info: refresh.info,
+        }
+    }
+}

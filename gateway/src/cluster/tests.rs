@@ -1,0 +1,209 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use campanile_common::{ChannelName, Position, Timestamp};
+use campanile_shard_router::store::{GatewayId, MemoryStore, TopologyStore};
+use campanile_shard_router::topology::Generation;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::auth::{SubscriptionOverride, Switch};
+use crate::session::ServerCommand;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A gateway without connections that remembers what it was asked for.
+struct Recorder {
+    name: &'static str,
+    channels: Vec<(ChannelName, usize)>,
+    commands: Mutex<Vec<(Target, ServerCommand)>>,
+}
+
+impl LocalGateway for Recorder {
+    fn command(&self, target: &Target, command: ServerCommand) -> usize {
+        self.commands.lock().push((target.clone(), command));
+        2
+    }
+
+    fn channels(&self) -> Vec<(ChannelName, usize)> {
+        self.channels.clone()
+    }
+
+    fn info(&self) -> NodeInfo {
+        NodeInfo {
+            name: self.name.to_owned(),
+            ..NodeInfo::default()
+        }
+    }
+}
+
+struct Member {
+    cluster: Cluster,
+    local: Arc<Recorder>,
+}
+
+fn id(name: &str) -> GatewayId {
+    GatewayId(name.into())
+}
+
+async fn member(store: &Arc<dyn TopologyStore>, name: &'static str, channels: &[(&str, usize)]) -> Member {
+    let channels = channels.iter();
+    let local = Arc::new(Recorder {
+        name,
+        channels: channels
+            .map(|(name, count)| (ChannelName::from_trusted(name), *count))
+            .collect(),
+        commands: Mutex::default(),
+    });
+    let cluster = Cluster::join(id(name), Arc::clone(store), Arc::clone(&local) as _, TIMEOUT);
+    // It listens once its task has run; in virtual time that is before anything else happens.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    store.register(&id(name), Generation(1), false).await.unwrap();
+    Member { cluster, local }
+}
+
+fn store() -> Arc<dyn TopologyStore> {
+    Arc::new(MemoryStore::new())
+}
+
+fn target(user: &str) -> Target {
+    Target {
+        user: user.to_owned(),
+        ..Target::default()
+    }
+}
+
+fn disconnect() -> Command {
+    Command::Disconnect {
+        target: target("ann"),
+        code: 3503,
+        reason: "force disconnect".to_owned(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_gateway_carries_a_command_out_before_the_caller_is_answered() {
+    let store = store();
+    let (a, b) = (member(&store, "a", &[]).await, member(&store, "b", &[]).await);
+    let answers = a.cluster.ask(disconnect()).await.unwrap();
+    assert_eq!(answers.len(), 2);
+    assert!(
+        answers
+            .values()
+            .all(|answer| *answer == Answer::Done { connections: 2 })
+    );
+    for member in [&a, &b] {
+        let commands = member.local.commands.lock();
+        let [(asked, ServerCommand::Disconnect(disconnect))] = commands.as_slice() else {
+            panic!("{}: {commands:?}", member.local.name);
+        };
+        assert_eq!((asked, disconnect.code), (&target("ann"), 3503));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gateway_on_its_own_is_a_cluster_of_one() {
+    let store = store();
+    let alone = member(&store, "a", &[("chat:1", 3)]).await;
+    let pattern = "chat:*".to_owned();
+    let answers = alone.cluster.ask(Command::Channels { pattern }).await.unwrap();
+    assert_eq!(
+        answers[&id("a")],
+        Answer::Channels([("chat:1".to_owned(), 3)].into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_is_named() {
+    let store = store();
+    let a = member(&store, "a", &[]).await;
+    let b = member(&store, "b", &[]).await;
+    b.cluster.listener.abort();
+    let error = tokio::join!(a.cluster.ask(Command::Info), async {
+        tokio::time::sleep(TIMEOUT / 2).await;
+        store.register(&id("b"), Generation(1), true).await.unwrap();
+    });
+    let Err(ClusterError::Unanswered(missing)) = error.0 else {
+        panic!("{:?}", error.0);
+    };
+    assert_eq!(missing, [id("b")].into());
+    assert_eq!(a.cluster.shared.pending.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_meanwhile_is_not_waited_for() {
+    let store = store();
+    let a = member(&store, "a", &[]).await;
+    let b = member(&store, "b", &[]).await;
+    b.cluster.listener.abort();
+    let (answers, ()) = tokio::join!(a.cluster.ask(Command::Info), async {
+        tokio::time::sleep(TIMEOUT / 2).await;
+        store.deregister(&id("b")).await.unwrap();
+    });
+    assert_eq!(answers.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_of_another_release_disturbs_nobody() {
+    let store = store();
+    let a = member(&store, "a", &[]).await;
+    for garbage in [&b""[..], b"\x02later", b"\x01\xc1"] {
+        store.broadcast(Bytes::copy_from_slice(garbage)).await.unwrap();
+    }
+    assert!(a.cluster.ask(Command::Info).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_under_way_are_bounded() {
+    let store = store();
+    let a = member(&store, "a", &[]).await;
+    let held: Vec<_> = std::iter::from_fn(|| a.cluster.shared.pending.begin()).collect();
+    assert!(matches!(
+        a.cluster.ask(Command::Info).await,
+        Err(ClusterError::Overloaded)
+    ));
+    drop(held);
+    assert!(a.cluster.ask(Command::Info).await.is_ok());
+}
+
+#[test]
+fn messages_survive_the_wire() {
+    let commands = [
+        disconnect(),
+        Command::Subscribe {
+            target: Target {
+                whitelist: vec!["c".to_owned()],
+                ..target("")
+            },
+            subscription: Subscription {
+                channel: ChannelName::from_trusted("chat:1"),
+                info: Bytes::from_static(b"{\"a\": 1}"),
+                data: Bytes::from_static(&[0xff, 0]),
+                expires_at: Some(Timestamp::from_secs(7)),
+                overrides: SubscriptionOverride {
+                    presence: Some(Switch { value: false }),
+                    ..SubscriptionOverride::default()
+                },
+                recover_since: Some(Position::new("e".into(), 3.into())),
+            },
+        },
+        Command::Refresh {
+            target: target("ann"),
+            refresh: Refresh {
+                expired: false,
+                expires_at: None,
+                info: Some(Bytes::new()),
+            },
+        },
+        Command::Info,
+    ];
+    for command in commands {
+        let envelope = Envelope::Request {
+            id: 7,
+            from: id("a"),
+            command,
+        };
+        assert_eq!(Envelope::decode(&envelope.encode()).unwrap(), envelope);
+    }
+}
