@@ -18,8 +18,10 @@ use crate::auth::{ConnectionToken, ServerSubscription, TokenError};
 pub(super) struct Connecting {
     command: u32,
     pub(super) expires_at: Option<Timestamp>,
-    /// Subscriptions that have not begun yet.
-    planned: Vec<Plan>,
+    /// Whether the connection is known, and the subscriptions that are planned have begun.
+    registered: bool,
+    /// Subscriptions that wait for that.
+    pub(super) planned: Vec<Plan>,
     /// How many are being made.
     pub(super) joining: usize,
     /// Those that were made.
@@ -204,10 +206,35 @@ impl Session {
         let Phase::Connecting(connecting) = &mut self.phase else {
             return;
         };
+        connecting.registered = true;
         for plan in std::mem::take(&mut connecting.planned) {
             self.begin_subscription(plan, Origin::Connect);
         }
         self.finish_connect_if_ready(now);
+    }
+
+    /// Takes up a subscription that the server wants before any has begun. Gives it back if they have.
+    pub(super) fn plan_early(&mut self, plan: Plan) -> Option<Plan> {
+        match &mut self.phase {
+            Phase::Connecting(connecting) if !connecting.registered => {
+                connecting.planned.push(plan);
+                None
+            }
+            _ => Some(plan),
+        }
+    }
+
+    /// The subscriptions that there are or will be, by channel.
+    pub(super) fn channels(&self) -> impl Iterator<Item = &str> {
+        let planned = match &self.phase {
+            Phase::Connecting(connecting) => connecting.planned.as_slice(),
+            _ => &[],
+        };
+        let made = self
+            .subscriptions
+            .iter()
+            .map(|subscription| subscription.channel.as_str());
+        made.chain(planned.iter().map(|plan| plan.channel.as_str()))
     }
 
     /// Answers the connect command once no subscription is being made for it any more.
@@ -215,7 +242,7 @@ impl Session {
         let Phase::Connecting(connecting) = &mut self.phase else {
             return;
         };
-        if connecting.joining > 0 {
+        if !connecting.registered || connecting.joining > 0 {
             return;
         }
         let connecting = std::mem::take(&mut **connecting);

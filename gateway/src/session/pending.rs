@@ -77,6 +77,11 @@ impl Pending {
         Some(request)
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.requests.capacity()
+    }
+
     pub(super) fn attempt_mut(&mut self, id: RequestId) -> Option<&mut Attempt> {
         self.requests
             .iter_mut()

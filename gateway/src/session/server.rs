@@ -31,17 +31,19 @@ impl Session {
             recover_since,
         } = subscribe;
         let expired = settings.expires_at.is_some_and(|at| at <= now);
-        if expired || self.subscriptions.get(&channel).is_some() {
+        if expired || self.channels().any(|known| known == channel.as_str()) {
             return;
         }
-        if self.subscriptions.len() >= self.context.client.channel_limit {
+        if self.channels().count() >= self.context.client.channel_limit {
             return self.close(DisconnectCode::ChannelLimit);
         }
         let Ok(mut plan) = self.plan_server_side(channel, settings) else {
             return;
         };
         plan.recover_from = recover_since;
-        self.begin_server_subscription(plan, 0);
+        if let Some(plan) = self.plan_early(plan) {
+            self.begin_server_subscription(plan, 0);
+        }
     }
 
     fn refresh_by_server(&mut self, now: Timestamp, refresh: ServerRefresh) {

@@ -124,6 +124,11 @@ impl Session {
         let Attempt { plan, origin, ending } = attempt;
         let result = plan.result(joined, now);
         let mut wanted = ending.is_none();
+        let mut ending = ending.unwrap_or_default();
+        if !matches!(origin, Origin::Command { .. }) {
+            // The client has not heard of it, so it need not hear of its end.
+            ending.push = None;
+        }
         match origin {
             Origin::Command {
                 command,
@@ -142,7 +147,7 @@ impl Session {
         } else {
             self.subscriptions.remove(&plan.channel);
             self.effect(leave_effect(&plan));
-            self.end_early(&plan.channel, ending.unwrap_or_default());
+            self.end_early(&plan.channel, ending);
         }
         self.finish_connect_if_ready(now);
     }

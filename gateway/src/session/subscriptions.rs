@@ -98,6 +98,11 @@ impl Subscriptions {
         self.0.iter()
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
     /// Takes all of them.
     pub(super) fn take(&mut self) -> Vec<Subscription> {
         std::mem::take(&mut self.0)

@@ -31,6 +31,7 @@ impl Session {
         if let Phase::Connecting(connecting) = &mut self.phase {
             // The client does not know of it yet, and never will.
             connecting.results.remove(channel);
+            connecting.planned.retain(|plan| plan.channel.as_str() != channel);
         } else if ended {
             self.push(Push::unsubscribe(channel, unsubscribe));
         }
