@@ -24,6 +24,7 @@
 //! The crate knows nothing of clients, transports or the client protocol's commands.
 
 pub mod audience;
+pub mod coordinator;
 pub mod feed;
 pub mod fence;
 pub mod membership;
@@ -34,3 +35,6 @@ pub mod ring;
 pub mod shard;
 pub mod store;
 pub mod topology;
+
+#[cfg(test)]
+mod testing;

@@ -4,94 +4,44 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::store::{MemoryStore, REGISTRATION_TTL, StoreError, StoreFuture};
-use crate::topology::{Change, OpeningContent, ShardEntry, ShardId, ShardState, Token};
+use crate::store::{MemoryStore, REGISTRATION_TTL};
+use crate::testing::{InterceptedStore, Verdict};
+use crate::topology::{Change, OpeningContent, ShardEntry, ShardId, ShardState};
 
 /// A store that can be cut off.
-#[derive(Debug, Default)]
 struct Flaky {
-    store: MemoryStore,
-    cut: AtomicBool,
+    store: Arc<MemoryStore>,
+    cut: Arc<AtomicBool>,
 }
 
 impl Flaky {
+    fn new() -> Self {
+        Self {
+            store: Arc::new(MemoryStore::new()),
+            cut: Arc::default(),
+        }
+    }
+
     fn cut(&self, cut: bool) {
         self.cut.store(cut, Ordering::Relaxed);
     }
 
-    fn pass<'a, T: Send + 'a>(&'a self, call: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
-        if self.cut.load(Ordering::Relaxed) {
-            return Box::pin(std::future::ready(Err(StoreError::Unavailable("cut".to_owned()))));
-        }
-        call
-    }
-}
-
-impl TopologyStore for Flaky {
-    fn read(&self) -> StoreFuture<'_, Option<Topology>> {
-        self.pass(self.store.read())
-    }
-
-    fn compare_and_set<'a>(
-        &'a self,
-        expected: Option<&'a Topology>,
-        next: &'a Topology,
-    ) -> StoreFuture<'a, bool> {
-        self.pass(self.store.compare_and_set(expected, next))
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.store.changes()
-    }
-
-    fn register<'a>(
-        &'a self,
-        gateway: &'a GatewayId,
-        applied: Generation,
-        must_exist: bool,
-    ) -> StoreFuture<'a, bool> {
-        self.pass(self.store.register(gateway, applied, must_exist))
-    }
-
-    fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
-        self.pass(self.store.deregister(gateway))
-    }
-
-    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
-        self.pass(self.store.gateways())
-    }
-
-    fn hold_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, bool> {
-        self.pass(self.store.hold_lease(gateway))
-    }
-
-    fn release_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
-        self.pass(self.store.release_lease(gateway))
-    }
-
-    fn next_token(&self) -> StoreFuture<'_, Token> {
-        self.pass(self.store.next_token())
-    }
-
-    fn broadcast(&self, message: Bytes) -> StoreFuture<'_, ()> {
-        self.pass(self.store.broadcast(message))
-    }
-
-    fn send<'a>(&'a self, to: &'a GatewayId, message: Bytes) -> StoreFuture<'a, ()> {
-        self.pass(self.store.send(to, message))
-    }
-
-    fn listen<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, mpsc::Receiver<Bytes>> {
-        self.pass(self.store.listen(gateway))
-    }
-
-    fn status(&self) -> Result<(), String> {
-        Ok(())
+    fn join(&self) -> Membership {
+        let cut = Arc::clone(&self.cut);
+        let verdict = move || {
+            if cut.load(Ordering::Relaxed) {
+                Verdict::Fail
+            } else {
+                Verdict::Pass
+            }
+        };
+        Membership::join(
+            Arc::new(InterceptedStore::new(self.store.clone(), Arc::new(verdict))),
+            me(),
+        )
     }
 }
 
@@ -145,9 +95,9 @@ async fn registered(store: &Flaky) -> Vec<(GatewayId, Generation)> {
 
 #[tokio::test(start_paused = true)]
 async fn a_gateway_is_registered_by_the_time_it_sees_a_topology() {
-    let store = Arc::new(Flaky::default());
+    let store = Flaky::new();
     put(&store, &document(5)).await;
-    let membership = Membership::join(store.clone(), me());
+    let membership = store.join();
     let seen = view(&membership, |view| view.topology.is_some()).await;
     assert_eq!((seen.joined, generation(&seen)), (1, 5));
     assert_eq!(registered(&store).await, vec![(me(), Generation(0))]);
@@ -164,8 +114,8 @@ async fn a_gateway_is_registered_by_the_time_it_sees_a_topology() {
 
 #[tokio::test(start_paused = true)]
 async fn topologies_are_followed_from_an_empty_store_on() {
-    let store = Arc::new(Flaky::default());
-    let membership = Membership::join(store.clone(), me());
+    let store = Flaky::new();
+    let membership = store.join();
     let seen = view(&membership, |view| view.joined == 1).await;
     assert_eq!(seen.topology, None);
     for generation in [1, 2, 9] {
@@ -176,9 +126,9 @@ async fn topologies_are_followed_from_an_empty_store_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_away_for_a_while_changes_nothing() {
-    let store = Arc::new(Flaky::default());
+    let store = Flaky::new();
     put(&store, &document(5)).await;
-    let membership = Membership::join(store.clone(), me());
+    let membership = store.join();
     let before = view(&membership, |view| view.topology.is_some()).await;
     store.cut(true);
     sleep(REGISTRATION_TTL * 7 / 10).await;
@@ -191,9 +141,9 @@ async fn a_store_that_is_away_for_a_while_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_gateway_joins_anew_as_one_that_has_applied_nothing() {
-    let store = Arc::new(Flaky::default());
+    let store = Flaky::new();
     put(&store, &document(5)).await;
-    let membership = Membership::join(store.clone(), me());
+    let membership = store.join();
     view(&membership, |view| view.topology.is_some()).await;
     membership.applied(1, Generation(5));
     store.cut(true);
@@ -216,9 +166,9 @@ async fn an_expired_gateway_joins_anew_as_one_that_has_applied_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_has_gone_back_is_raised_and_no_gateway_goes_back() {
-    let store = Arc::new(Flaky::default());
+    let store = Flaky::new();
     put(&store, &document(20)).await;
-    let membership = Membership::join(store.clone(), me());
+    let membership = store.join();
     view(&membership, |view| generation(view) == 20).await;
     let mut older = document(13);
     older
@@ -235,9 +185,9 @@ async fn a_store_that_has_gone_back_is_raised_and_no_gateway_goes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_store_is_said_and_waited_for() {
-    let store = Arc::new(Flaky::default());
+    let store = Flaky::new();
     store.cut(true);
-    let membership = Membership::join(store.clone(), me());
+    let membership = store.join();
     sleep(Duration::from_secs(3)).await;
     assert_eq!(membership.views().borrow().joined, 0);
     assert_eq!(

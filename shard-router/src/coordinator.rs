@@ -1,0 +1,118 @@
+//! The coordinator: carries out what the topology decided, and decides what restarted shards make necessary.
+//!
+//! Every gateway runs one; the one that holds the store's lease acts. The lease makes it alone for efficiency only. What
+//! makes two of them safe is that every decision is a compare-and-set on the topology, that every act at a shard passes
+//! the owner fence, and that what fills a partition carries a token that a later coordinator's is larger than.
+//!
+//! # Parts
+//!
+//! * `decision`: what to do about a shard, from the topology and what is seen of it. Pure.
+//! * `bootstrap`: the first topology of an empty store. Pure.
+//! * `list`: how the configured shards and the topology's differ. Pure.
+//! * `lease`: who acts, and for how long.
+//! * `term`: what is done while the lease is held: reading the topology, filling an empty store, one keeper per shard.
+//! * `keeper`: the loop around one shard. A shard that is down delays no other.
+//! * `work`: the acts at a shard.
+//! * `ledger`: the topology as this coordinator knows it; the one place that writes it.
+//!
+//! # The life of a decision
+//!
+//! A keeper sees a shard run in another incarnation than the topology's → it closes the shard's partitions there
+//! (`Admit`, at a generation above all) → compare-and-set: the incarnation is trusted, its partitions are `Opening` →
+//! they are opened at the shard → compare-and-set: they are `Stable`. Whoever dies anywhere in between, the next
+//! coordinator reads from the topology what was decided, and finds each step done or to be done again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::debug;
+
+use crate::shard::Shard;
+use crate::store::{GatewayId, TopologyStore};
+use crate::topology::ShardId;
+
+mod bootstrap;
+mod decision;
+mod keeper;
+mod lease;
+mod ledger;
+mod list;
+mod term;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use list::{ConfiguredShard, ListDifference};
+
+/// Where the coordinator gets its ways to shards from: the router, which has them open.
+pub trait ShardSource: Send + Sync + 'static {
+    /// The way to `shard`, opened if it is not yet; `None`: this gateway was not told how to reach it.
+    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>>;
+}
+
+/// What is known of the coordinator's work, for readiness and people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CoordinatorStatus {
+    /// Whether this gateway's coordinator is the one that acts.
+    pub leading: bool,
+    /// How the configured shards differ from the topology's; `None` where they agree or no topology is known. Nothing
+    /// is altered because of it.
+    pub list: Option<ListDifference>,
+    /// What keeps which shard from being served, as far as the acting coordinator sees it. Empty elsewhere.
+    pub troubles: BTreeMap<ShardId, String>,
+}
+
+/// This gateway's coordinator, acting or waiting for its turn.
+#[derive(Debug)]
+pub struct Coordinator {
+    status: watch::Receiver<CoordinatorStatus>,
+    driver: JoinHandle<()>,
+}
+
+/// What a coordinator is made of.
+#[derive(Clone)]
+pub struct CoordinatorParts {
+    /// This gateway.
+    pub gateway: GatewayId,
+    /// The shards as this gateway's configuration lists them: they fill an empty store.
+    pub configured: BTreeMap<ShardId, ConfiguredShard>,
+    /// Where topology and lease live.
+    pub store: Arc<dyn TopologyStore>,
+    /// The ways to the shards.
+    pub shards: Arc<dyn ShardSource>,
+}
+
+impl Coordinator {
+    /// Starts to wait for the lease, and to act once it is held, in a task of its own. Needs a runtime.
+    #[must_use]
+    pub fn start(parts: CoordinatorParts) -> Self {
+        let (board, status) = watch::channel(CoordinatorStatus::default());
+        let driver = tokio::spawn(lease::take_turns(parts, board));
+        Self { status, driver }
+    }
+
+    /// How it goes, as it changes.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<CoordinatorStatus> {
+        self.status.clone()
+    }
+
+    /// Stops acting and lets another gateway take over at once.
+    pub async fn stop(mut self, store: &dyn TopologyStore, gateway: &GatewayId) {
+        self.driver.abort();
+        // Awaited, so that nothing is done after the lease is given up. The only error is having been aborted.
+        let _ = (&mut self.driver).await;
+        if let Err(error) = store.release_lease(gateway).await {
+            debug!(%error, "the coordinator's lease is left to expire");
+        }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}

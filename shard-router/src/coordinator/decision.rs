@@ -1,0 +1,176 @@
+//! What to do about a shard, from the topology and what is seen of it. No I/O.
+
+use std::collections::BTreeSet;
+
+use crate::fence::{FenceCommand, OwnerRecord};
+use crate::partition::Partition;
+use crate::shard::Probe;
+use crate::topology::{Generation, OpeningContent, PartitionState, ShardEntry, ShardId, Token, Topology};
+
+/// What is seen of a shard that answers.
+#[derive(Clone, Debug)]
+pub(super) struct Sighting {
+    pub(super) probe: Probe,
+    /// Partitions that were found closed there although the topology has them open, or that could not be opened.
+    pub(super) closed: BTreeSet<Partition>,
+}
+
+/// What a shard needs next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Another run, or other data, than the topology trusts: close everything there, then trust it.
+    Admit {
+        /// Whether nothing acknowledged can be missing.
+        keep_epochs: bool,
+    },
+    /// Some partitions are closed that should not be: close them properly, decide, open them.
+    Reopen {
+        /// Which.
+        partitions: Vec<Partition>,
+    },
+    /// Carry out what the topology has decided to open.
+    Open,
+}
+
+/// What `shard` needs next, if anything.
+pub(super) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) -> Option<Action> {
+    let entry = topology.shards.get(shard)?;
+    let probe = &sighting.probe;
+    let noted = probe.admitted == Some(entry.admitted);
+    if entry.incarnation.as_ref() != Some(&probe.incarnation) {
+        let keep_epochs = entry.durable && entry.incarnation.is_some() && noted;
+        return Some(Action::Admit { keep_epochs });
+    }
+    // The same run without the note of its admission has lost or exchanged its data. Only while everything is still to
+    // be opened the note may merely not have been written yet; if not, the openings will be refused.
+    if !noted && !admission_is_under_way(topology, shard, entry) {
+        return Some(Action::Admit { keep_epochs: false });
+    }
+    let closed = sighting
+        .closed
+        .iter()
+        .filter(|partition| is_settled(topology, shard, **partition));
+    let partitions: Vec<Partition> = closed.copied().collect();
+    if !partitions.is_empty() {
+        return Some(Action::Reopen { partitions });
+    }
+    let opening = topology
+        .owned_by(shard)
+        .any(|(_, state)| matches!(state, PartitionState::Opening { .. }));
+    (opening || !noted).then_some(Action::Open)
+}
+
+/// The partitions that the topology has open on `shard` and that its records do not.
+pub(super) fn found_closed(
+    topology: &Topology,
+    shard: &ShardId,
+    records: &[(Partition, OwnerRecord)],
+) -> BTreeSet<Partition> {
+    let served: BTreeSet<Partition> = records
+        .iter()
+        .filter(|(_, record)| record.state.serves())
+        .map(|(partition, _)| *partition)
+        .collect();
+    topology
+        .owned_by(shard)
+        .filter(|(partition, state)| {
+            matches!(state, PartitionState::Stable(_)) && !served.contains(partition)
+        })
+        .map(|(partition, _)| partition)
+        .collect()
+}
+
+/// The commands that close partitions on a shard before the topology trusts them, and their generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Seal {
+    /// Above the topology and every record there.
+    pub(super) generation: Generation,
+    pub(super) commands: Vec<(Partition, FenceCommand)>,
+}
+
+impl Seal {
+    /// For `action`, given what is on record at the shard. `least` is above every generation seen so far, the
+    /// topology's included.
+    ///
+    /// A whole shard is closed with all that it serves, also what the topology gives to others: a shard that was down
+    /// when the topology was made may hold such partitions open.
+    pub(super) fn plan(
+        (topology, shard): (&Topology, &ShardId),
+        action: &Action,
+        records: &[(Partition, OwnerRecord)],
+        least: Generation,
+        token: Token,
+    ) -> Self {
+        let recorded = records.iter().map(|(_, record)| record.generation.next());
+        let generation = recorded.fold(least, Generation::max);
+        let close = |partition: Partition, keep_epochs: bool| {
+            command(
+                topology.partition(partition),
+                shard,
+                keep_epochs,
+                generation,
+                token,
+            )
+            .map(|command| (partition, command))
+        };
+        let commands = match action {
+            Action::Open => Vec::new(),
+            Action::Reopen { partitions } => partitions
+                .iter()
+                .filter_map(|partition| close(*partition, false))
+                .collect(),
+            Action::Admit { keep_epochs } => {
+                let strays = records
+                    .iter()
+                    .filter(|(partition, record)| {
+                        record.state.serves() && topology.partition(*partition).owner() != shard
+                    })
+                    .map(|(partition, _)| *partition);
+                let owned = topology.owned_by(shard).map(|(partition, _)| partition);
+                owned
+                    .chain(strays)
+                    .filter_map(|partition| close(partition, *keep_epochs))
+                    .collect()
+            }
+        };
+        Self { generation, commands }
+    }
+}
+
+/// How a partition in `state` is closed on `shard`; `None` while it moves, which is the move's to do.
+fn command(
+    state: &PartitionState,
+    shard: &ShardId,
+    keep_epochs: bool,
+    generation: Generation,
+    token: Token,
+) -> Option<FenceCommand> {
+    let owned = state.owner() == shard;
+    match state {
+        PartitionState::Moving { .. } => None,
+        PartitionState::Opening {
+            content: OpeningContent::Fresh,
+            ..
+        } if owned => Some(FenceCommand::Fresh { generation, token }),
+        PartitionState::Opening { .. } | PartitionState::Stable(_) => Some(FenceCommand::Admit {
+            generation,
+            keep_epochs: keep_epochs && owned,
+        }),
+    }
+}
+
+/// Whether nothing of `shard` has been opened since it was admitted.
+fn admission_is_under_way(topology: &Topology, shard: &ShardId, entry: &ShardEntry) -> bool {
+    topology.owned_by(shard).all(|(_, state)| {
+        matches!(state, PartitionState::Opening { generation, .. } if *generation >= entry.admitted)
+    })
+}
+
+/// Whether `partition` is `shard`'s, and not about to move.
+fn is_settled(topology: &Topology, shard: &ShardId, partition: Partition) -> bool {
+    let state = topology.partition(partition);
+    state.owner() == shard && !matches!(state, PartitionState::Moving { .. })
+}
+
+#[cfg(test)]
+mod tests;

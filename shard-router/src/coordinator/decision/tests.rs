@@ -1,0 +1,309 @@
+//! Each situation of a shard, and what it needs.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::fence::OwnerState;
+use crate::topology::{Incarnation, ShardState};
+
+const FRESH: OpeningContent = OpeningContent::Fresh;
+const KEEP: OpeningContent = OpeningContent::Keep;
+
+fn us() -> ShardId {
+    ShardId::new("us")
+}
+
+fn them() -> ShardId {
+    ShardId::new("them")
+}
+
+fn partition(index: u16) -> Partition {
+    Partition::from_index(index).unwrap()
+}
+
+fn stable() -> PartitionState {
+    PartitionState::Stable(us())
+}
+
+fn opening(generation: u64, content: OpeningContent) -> PartitionState {
+    PartitionState::Opening {
+        shard: us(),
+        generation: Generation(generation),
+        content,
+    }
+}
+
+/// Generation 20, `us` admitted as run "a" at 10, owning partitions 0 and 1 in these states, the rest is theirs.
+fn topology(first: PartitionState, second: PartitionState) -> Topology {
+    let entry = ShardEntry {
+        address: String::new(),
+        weight: 1,
+        durable: false,
+        state: ShardState::Active,
+        incarnation: Some(Incarnation::new("a")),
+        admitted: Generation(10),
+    };
+    let mut partitions = vec![PartitionState::Stable(them()); usize::from(Partition::COUNT)];
+    partitions[0] = first;
+    partitions[1] = second;
+    let topology = Topology {
+        generation: Generation(20),
+        change_id: 1,
+        shards: BTreeMap::from([(us(), entry.clone()), (them(), entry)]),
+        partitions,
+    };
+    topology.validate().unwrap();
+    topology
+}
+
+fn durable(mut topology: Topology) -> Topology {
+    topology.shards.get_mut(&us()).unwrap().durable = true;
+    topology
+}
+
+fn never_reached(mut topology: Topology) -> Topology {
+    let entry = topology.shards.get_mut(&us()).unwrap();
+    entry.incarnation = None;
+    entry.admitted = Generation(0);
+    topology
+}
+
+fn seen(run: &str, admitted: Option<u64>, closed: &[u16]) -> Sighting {
+    Sighting {
+        probe: Probe {
+            incarnation: Incarnation::new(run),
+            admitted: admitted.map(Generation),
+        },
+        closed: closed.iter().map(|index| partition(*index)).collect(),
+    }
+}
+
+fn record(generation: u64, state: OwnerState) -> OwnerRecord {
+    OwnerRecord {
+        generation: Generation(generation),
+        state,
+        token: Token(0),
+        floor: Generation(1),
+    }
+}
+
+#[test]
+fn each_situation_has_its_action() {
+    let admit = |keep_epochs| Some(Action::Admit { keep_epochs });
+    let reopen = |partitions: &[u16]| {
+        Some(Action::Reopen {
+            partitions: partitions.iter().map(|index| partition(*index)).collect(),
+        })
+    };
+    let open = || Some(Action::Open);
+    let moving = || PartitionState::Moving {
+        from: us(),
+        to: them(),
+        generation: Generation(15),
+        aborting: None,
+    };
+    let settled = || topology(stable(), stable());
+    let cases = [
+        ("all is well", settled(), seen("a", Some(10), &[]), None),
+        ("restarted", settled(), seen("b", Some(10), &[]), admit(false)),
+        ("restarted empty", settled(), seen("b", None, &[]), admit(false)),
+        (
+            "restarted whole and durable",
+            durable(settled()),
+            seen("b", Some(10), &[]),
+            admit(true),
+        ),
+        (
+            "durable, but empty",
+            durable(settled()),
+            seen("b", None, &[]),
+            admit(false),
+        ),
+        (
+            "durable, but older",
+            durable(settled()),
+            seen("b", Some(9), &[]),
+            admit(false),
+        ),
+        ("flushed", settled(), seen("a", None, &[]), admit(false)),
+        (
+            "flushed although durable",
+            durable(settled()),
+            seen("a", None, &[]),
+            admit(false),
+        ),
+        (
+            "other data under the same run",
+            settled(),
+            seen("a", Some(9), &[]),
+            admit(false),
+        ),
+        (
+            "never reached",
+            never_reached(settled()),
+            seen("a", None, &[]),
+            admit(false),
+        ),
+        (
+            "never reached, with the data of another deployment",
+            never_reached(durable(settled())),
+            seen("a", Some(0), &[]),
+            admit(false),
+        ),
+        (
+            "admitted, not yet noted",
+            topology(opening(10, KEEP), opening(10, FRESH)),
+            seen("a", Some(7), &[]),
+            open(),
+        ),
+        (
+            "admitted, not noted although some is open",
+            topology(stable(), opening(10, KEEP)),
+            seen("a", Some(7), &[]),
+            admit(false),
+        ),
+        (
+            "not noted since an opening older than the admission",
+            topology(opening(9, KEEP), opening(10, KEEP)),
+            seen("a", Some(7), &[]),
+            admit(false),
+        ),
+        (
+            "to be opened",
+            topology(stable(), opening(20, KEEP)),
+            seen("a", Some(10), &[]),
+            open(),
+        ),
+        ("found closed", settled(), seen("a", Some(10), &[1]), reopen(&[1])),
+        (
+            "could not be opened",
+            topology(opening(12, KEEP), opening(12, FRESH)),
+            seen("a", Some(10), &[0]),
+            reopen(&[0]),
+        ),
+        (
+            "closed is what belongs to others",
+            settled(),
+            seen("a", Some(10), &[7]),
+            None,
+        ),
+        (
+            "closed is what moves away",
+            topology(moving(), stable()),
+            seen("a", Some(10), &[0]),
+            None,
+        ),
+        (
+            "restarted and closed",
+            settled(),
+            seen("b", Some(10), &[1]),
+            admit(false),
+        ),
+    ];
+    for (situation, topology, sighting, expected) in cases {
+        assert_eq!(decide(&topology, &us(), &sighting), expected, "{situation}");
+    }
+}
+
+#[test]
+fn a_shard_without_partitions_is_admitted_and_noted_too() {
+    let mut topology = topology(PartitionState::Stable(them()), PartitionState::Stable(them()));
+    assert_eq!(
+        decide(&topology, &us(), &seen("b", None, &[])),
+        Some(Action::Admit { keep_epochs: false })
+    );
+    assert_eq!(
+        decide(&topology, &us(), &seen("a", None, &[])),
+        Some(Action::Open)
+    );
+    assert_eq!(decide(&topology, &us(), &seen("a", Some(10), &[])), None);
+    topology.shards.remove(&us());
+    assert_eq!(decide(&topology, &us(), &seen("a", Some(10), &[])), None);
+}
+
+#[test]
+fn closed_is_what_should_be_open_and_has_no_open_record() {
+    let records = |state| {
+        vec![
+            (partition(0), record(10, state)),
+            (partition(9), record(10, OwnerState::Sealed)),
+        ]
+    };
+    let found = |topology: &Topology, records: &[(Partition, OwnerRecord)]| -> Vec<usize> {
+        found_closed(topology, &us(), records)
+            .into_iter()
+            .map(Partition::index)
+            .collect()
+    };
+    let settled = topology(stable(), stable());
+    assert_eq!(found(&settled, &records(OwnerState::Open)), [1]);
+    assert_eq!(found(&settled, &records(OwnerState::Migrating)), [1]);
+    assert_eq!(found(&settled, &records(OwnerState::Sealed)), [0, 1]);
+    assert_eq!(found(&settled, &records(OwnerState::Importing)), [0, 1]);
+    let opening = topology(stable(), opening(20, KEEP));
+    assert_eq!(found(&opening, &[]), [0]);
+}
+
+#[test]
+fn a_seal_closes_the_whole_shard_above_all_that_is_known() {
+    let topology = topology(stable(), opening(12, FRESH));
+    let admit = Action::Admit { keep_epochs: true };
+    let records = [
+        (partition(0), record(10, OwnerState::Open)),
+        // What the topology gives to others: closed if it is open here, left alone if not.
+        (partition(5), record(33, OwnerState::Open)),
+        (partition(6), record(8, OwnerState::Sealed)),
+    ];
+    let seal = Seal::plan((&topology, &us()), &admit, &records, Generation(21), Token(3));
+    let generation = Generation(34);
+    assert_eq!(seal.generation, generation);
+    assert_eq!(
+        seal.commands,
+        [
+            (
+                partition(0),
+                FenceCommand::Admit {
+                    generation,
+                    keep_epochs: true
+                }
+            ),
+            (
+                partition(1),
+                FenceCommand::Fresh {
+                    generation,
+                    token: Token(3)
+                }
+            ),
+            (
+                partition(5),
+                FenceCommand::Admit {
+                    generation,
+                    keep_epochs: false
+                }
+            ),
+        ]
+    );
+    let seal = Seal::plan((&topology, &us()), &admit, &[], Generation(21), Token(3));
+    assert_eq!(seal.generation, Generation(21));
+}
+
+#[test]
+fn reopening_closes_only_what_it_is_about_and_renews_epochs() {
+    let topology = topology(stable(), stable());
+    let reopen = Action::Reopen {
+        partitions: vec![partition(1)],
+    };
+    let records = [(partition(5), record(3, OwnerState::Open))];
+    let seal = Seal::plan((&topology, &us()), &reopen, &records, Generation(21), Token(3));
+    let generation = Generation(21);
+    assert_eq!(
+        seal.commands,
+        [(
+            partition(1),
+            FenceCommand::Admit {
+                generation,
+                keep_epochs: false
+            }
+        )]
+    );
+}
