@@ -97,7 +97,10 @@ impl Session {
             .connection(token, now)
             .map_err(|error| match error {
                 TokenError::Expired => Refusal::Error(ErrorCode::TokenExpired),
-                TokenError::Invalid(_) => Refusal::Close(DisconnectCode::InvalidToken),
+                TokenError::Invalid(fault) => {
+                    tracing::debug!(client = %self.identity.client, %fault, "connection token refused");
+                    Refusal::Close(DisconnectCode::InvalidToken)
+                }
             })?;
         if token.user.is_empty() && client.disallow_anonymous_connection_tokens {
             return Err(Refusal::Close(DisconnectCode::PermissionDenied));

@@ -116,7 +116,10 @@ impl Session {
             .subscription(token, now)
             .map_err(|error| match error {
                 TokenError::Expired => ErrorCode::TokenExpired,
-                TokenError::Invalid(_) => ErrorCode::PermissionDenied,
+                TokenError::Invalid(fault) => {
+                    tracing::debug!(client = %self.identity.client, %fault, "subscription token refused");
+                    ErrorCode::PermissionDenied
+                }
             })?;
         let is_for_this = token.subscription.channel == channel.as_str()
             && *token.user == *self.identity.user
