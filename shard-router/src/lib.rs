@@ -32,6 +32,7 @@ pub mod memory;
 pub mod partition;
 pub mod publication;
 pub mod ring;
+pub mod router;
 pub mod shard;
 pub mod store;
 pub mod topology;

@@ -1,0 +1,272 @@
+//! The lines in which publications wait for their partition's owner: one line per partition, in call order.
+//!
+//! While nobody waits, a publication is handed to the shard at the call. The first one that is turned away blocks its
+//! partition: it and all that come after it wait in the line, and a task probes with the foremost until it gets
+//! through; then all the others are handed over at once, in order. A publication keeps its number through all of
+//! this, so it is still before its successors when it has to wait again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+
+use super::RouterConfig;
+use crate::partition::Partition;
+use crate::shard::{PublishOutcome, PublishRequest, ShardFuture};
+
+/// A publication's number in its partition: call order.
+pub(super) type Number = u64;
+
+/// What a waiting publication is given when its turn comes: the pending answer, and itself for another attempt.
+pub(super) type Turn = (ShardFuture<PublishOutcome>, PublishRequest);
+
+/// The lines of all partitions.
+pub(super) struct Lines {
+    lines: Box<[Mutex<Line>]>,
+    waiting_bytes: AtomicUsize,
+    max_messages: usize,
+    max_bytes: usize,
+}
+
+#[derive(Default)]
+struct Line {
+    last: Number,
+    /// Handed to a shard and not answered yet, ascending.
+    in_flight: VecDeque<Number>,
+    blocked: Option<Blocked>,
+}
+
+#[derive(Default)]
+struct Blocked {
+    waiting: BTreeMap<Number, Waiting>,
+    probe: Option<Number>,
+    verdict: Option<Verdict>,
+    /// Wakes the probing task.
+    wake: Arc<Notify>,
+}
+
+struct Waiting {
+    request: PublishRequest,
+    bytes: usize,
+    turn: oneshot::Sender<Turn>,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The shard serves the partition.
+    Served,
+    /// It does not, or did not say so.
+    TurnedAway,
+    /// The publisher went away before the answer.
+    Abandoned,
+}
+
+/// Where a publication is.
+pub(super) enum Place {
+    /// At the shard.
+    Submitted(ShardFuture<PublishOutcome>),
+    /// In the line.
+    Waiting(oneshot::Receiver<Turn>),
+}
+
+/// What a probing task does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// The foremost is on its way.
+    Sent,
+    /// An earlier publication has not been answered yet.
+    NotYet,
+    /// Nobody waits any more; the line is open.
+    Open,
+}
+
+/// The line is full.
+#[derive(Debug)]
+pub(super) struct Full;
+
+impl Lines {
+    pub(super) fn new(config: &RouterConfig) -> Self {
+        Self {
+            lines: Partition::all().map(|_| Mutex::default()).collect(),
+            waiting_bytes: AtomicUsize::new(0),
+            max_messages: config.publish_queue_messages,
+            max_bytes: config.publish_queue_bytes,
+        }
+    }
+
+    /// Takes a publication in: submitted at once, or in line behind those that wait.
+    pub(super) fn enter(
+        &self,
+        partition: Partition,
+        request: &PublishRequest,
+        submit: impl FnOnce(PublishRequest) -> ShardFuture<PublishOutcome>,
+    ) -> Result<(Number, Place), Full> {
+        let mut line = self.line(partition).lock();
+        line.last += 1;
+        let number = line.last;
+        match &mut line.blocked {
+            None => {
+                line.in_flight.push_back(number);
+                Ok((number, Place::Submitted(submit(request.clone()))))
+            }
+            Some(blocked) => Ok((
+                number,
+                Place::Waiting(self.join(blocked, number, request.clone())?),
+            )),
+        }
+    }
+
+    /// Puts a publication that was turned away (back) in line. With the signal that the line was open until now: then
+    /// a task has to probe.
+    pub(super) fn wait(
+        &self,
+        partition: Partition,
+        number: Number,
+        request: PublishRequest,
+    ) -> Result<(oneshot::Receiver<Turn>, Option<Arc<Notify>>), Full> {
+        let mut line = self.line(partition).lock();
+        let was_open = line.blocked.is_none();
+        let blocked = line.blocked.get_or_insert_default();
+        let joined = self.join(blocked, number, request);
+        blocked.answered(number, Verdict::TurnedAway);
+        let wake = Arc::clone(&blocked.wake);
+        if joined.is_err() && was_open {
+            line.blocked = None;
+        }
+        line.landed(number);
+        Ok((joined?, was_open.then_some(wake)))
+    }
+
+    fn join(
+        &self,
+        blocked: &mut Blocked,
+        number: Number,
+        request: PublishRequest,
+    ) -> Result<oneshot::Receiver<Turn>, Full> {
+        let bytes = weight(&request);
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if blocked.waiting.len() >= self.max_messages || waiting > self.max_bytes {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(Full);
+        }
+        let (turn, receiver) = oneshot::channel();
+        blocked.waiting.insert(number, Waiting { request, bytes, turn });
+        Ok(receiver)
+    }
+
+    /// The publication has been answered, or its publisher has gone away.
+    pub(super) fn leave(&self, partition: Partition, number: Number, verdict: Verdict) {
+        let mut line = self.line(partition).lock();
+        line.landed(number);
+        let Some(blocked) = &mut line.blocked else { return };
+        if let Some(waiting) = blocked.waiting.remove(&number) {
+            self.waiting_bytes.fetch_sub(waiting.bytes, Ordering::Relaxed);
+        }
+        blocked.answered(number, verdict);
+    }
+
+    /// Sends the foremost.
+    pub(super) fn probe(
+        &self,
+        partition: Partition,
+        submit: impl FnOnce(PublishRequest) -> ShardFuture<PublishOutcome>,
+    ) -> Probe {
+        let mut line = self.line(partition).lock();
+        let Line {
+            in_flight,
+            blocked: slot,
+            ..
+        } = &mut *line;
+        let Some(blocked) = slot else { return Probe::Open };
+        let Some(first) = blocked.waiting.keys().next().copied() else {
+            *slot = None;
+            return Probe::Open;
+        };
+        if in_flight.front().is_some_and(|earlier| *earlier < first) {
+            return Probe::NotYet;
+        }
+        blocked.verdict = None;
+        blocked.probe = Some(first);
+        self.hand_over(blocked, in_flight, first, submit);
+        Probe::Sent
+    }
+
+    /// The answer to the probe, if it has come.
+    pub(super) fn verdict(&self, partition: Partition) -> Option<Verdict> {
+        self.line(partition).lock().blocked.as_mut()?.verdict.take()
+    }
+
+    /// Hands over all that wait, in order, and opens the line.
+    pub(super) fn open(
+        &self,
+        partition: Partition,
+        mut submit: impl FnMut(PublishRequest) -> ShardFuture<PublishOutcome>,
+    ) {
+        let mut line = self.line(partition).lock();
+        let Some(mut blocked) = line.blocked.take() else {
+            return;
+        };
+        while let Some(number) = blocked.waiting.keys().next().copied() {
+            self.hand_over(&mut blocked, &mut line.in_flight, number, &mut submit);
+        }
+    }
+
+    fn hand_over(
+        &self,
+        blocked: &mut Blocked,
+        in_flight: &mut VecDeque<Number>,
+        number: Number,
+        submit: impl FnOnce(PublishRequest) -> ShardFuture<PublishOutcome>,
+    ) {
+        let Some(waiting) = blocked.waiting.remove(&number) else {
+            return;
+        };
+        self.waiting_bytes.fetch_sub(waiting.bytes, Ordering::Relaxed);
+        if waiting.turn.is_closed() {
+            blocked.answered(number, Verdict::Abandoned);
+            return;
+        }
+        let at = in_flight.partition_point(|earlier| *earlier < number);
+        in_flight.insert(at, number);
+        let answer = submit(waiting.request.clone());
+        // A publisher that goes away just now has its number taken out of the line by its own guard.
+        let _ = waiting.turn.send((answer, waiting.request));
+    }
+
+    fn line(&self, partition: Partition) -> &Mutex<Line> {
+        &self.lines[partition.index()]
+    }
+}
+
+impl Line {
+    fn landed(&mut self, number: Number) {
+        if let Ok(index) = self.in_flight.binary_search(&number) {
+            self.in_flight.remove(index);
+        }
+    }
+}
+
+impl Blocked {
+    fn answered(&mut self, number: Number, verdict: Verdict) {
+        if self.probe == Some(number) {
+            self.probe = None;
+            self.verdict = Some(verdict);
+        }
+        self.wake.notify_one();
+    }
+}
+
+/// About what a waiting publication costs in memory.
+fn weight(request: &PublishRequest) -> usize {
+    const STRUCTURE: usize = 512;
+    let tags = &request.publication.tags;
+    let tags: usize = tags.iter().map(|(key, value)| key.len() + value.len()).sum();
+    let key = request
+        .idempotency
+        .as_ref()
+        .map_or(0, |idempotency| idempotency.key.len());
+    STRUCTURE + request.publication.data.len() + request.channel.len() + tags + key
+}

@@ -1,0 +1,231 @@
+//! Publications on their way to the shard that owns their partition.
+
+use std::sync::Arc;
+
+use campanile_common::ChannelName;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::drive::new_epoch;
+use super::line::{Full, Number, Place, Probe, Turn, Verdict};
+use super::retry::Backoff;
+use super::{Core, Router, RouterError};
+use crate::audience::Audience;
+use crate::partition::Partition;
+use crate::publication::Publication;
+use crate::shard::{
+    IdempotencyKey, PublishOutcome, PublishRequest, ShardError, ShardFuture, StreamLimits, Version,
+};
+
+/// A publication and how it is to be accepted.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The channel.
+    pub channel: ChannelName,
+    /// What to publish; its offset is assigned by the shard.
+    pub publication: Publication,
+    /// The stream to append to; `None` only fans out.
+    pub stream: Option<StreamLimits>,
+    /// Accept the publication once only under this key. Also makes it safe to retry after a lost answer.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Accept it only if newer than what was published before.
+    pub version: Option<Version>,
+}
+
+impl<A: Audience> Router<A> {
+    /// Publishes. It has its place among the publications of its partition when this returns; the future brings the
+    /// answer. While the partition has no reachable owner it waits, with those behind it, for `publish_wait` at most.
+    ///
+    /// A future that is dropped takes nothing back that was handed to a shard already.
+    ///
+    /// # Errors
+    ///
+    /// [`RouterError::Shard`] if the owner did not accept it, or did not answer: whether it was accepted is then
+    /// unknown. In all other cases it was not.
+    pub fn publish(
+        &self,
+        publish: Publish,
+    ) -> impl Future<Output = Result<PublishOutcome, RouterError>> + Send + 'static {
+        let core = Arc::clone(&self.core);
+        let partition = Partition::of(&publish.channel);
+        let request = PublishRequest {
+            channel: publish.channel,
+            publication: publish.publication,
+            stream: publish.stream,
+            idempotency: publish.idempotency,
+            version: publish.version,
+            new_epoch: new_epoch(),
+        };
+        let entered = core
+            .lines
+            .enter(partition, &request, |request| core.submit(partition, request));
+        let wait = core.config.publish_wait;
+        // Made now, so that the place is given up even if the future is never polled.
+        let entered = match entered {
+            Ok((number, place)) => Ok((Entry::new(core, partition, number), place)),
+            Err(full) => Err(core.overloaded(&full)),
+        };
+        let now = Instant::now();
+        async move {
+            let (mut entry, place) = entered?;
+            let deadline = matches!(place, Place::Waiting(_)).then(|| now + wait);
+            entry.finish(place, request, deadline).await
+        }
+    }
+}
+
+/// A publication's place; gives it up when dropped.
+struct Entry<A: Audience> {
+    core: Arc<Core<A>>,
+    partition: Partition,
+    number: Number,
+    /// What the line is told in the end.
+    verdict: Verdict,
+}
+
+impl<A: Audience> Drop for Entry<A> {
+    fn drop(&mut self) {
+        self.core.lines.leave(self.partition, self.number, self.verdict);
+    }
+}
+
+impl<A: Audience> Entry<A> {
+    fn new(core: Arc<Core<A>>, partition: Partition, number: Number) -> Self {
+        Self {
+            core,
+            partition,
+            number,
+            verdict: Verdict::Abandoned,
+        }
+    }
+
+    async fn finish(
+        &mut self,
+        mut place: Place,
+        mut request: PublishRequest,
+        mut deadline: Option<Instant>,
+    ) -> Result<PublishOutcome, RouterError> {
+        let mut error = RouterError::NoOwner;
+        loop {
+            let answer = match place {
+                Place::Submitted(answer) => answer,
+                Place::Waiting(turn) => {
+                    let until = deadline.unwrap_or_else(Instant::now);
+                    let Some(turn) = turn_by(until, turn).await else {
+                        self.core.metrics.publish_timeouts.increment(1);
+                        return Err(error);
+                    };
+                    self.core.metrics.publish_retries.increment(1);
+                    request = turn.1;
+                    turn.0
+                }
+            };
+            let refusal = match answer.await {
+                Ok(outcome) => {
+                    self.verdict = Verdict::Served;
+                    return Ok(outcome);
+                }
+                Err(refusal) => refusal,
+            };
+            let until = *deadline.get_or_insert_with(|| Instant::now() + self.core.config.publish_wait);
+            if !may_retry(&refusal, &request) || Instant::now() >= until {
+                self.verdict = verdict(&refusal);
+                return Err(refusal.into());
+            }
+            error = refusal.into();
+            place = self.wait_again(&request)?;
+        }
+    }
+
+    fn wait_again(&self, request: &PublishRequest) -> Result<Place, RouterError> {
+        let waiting = self.core.lines.wait(self.partition, self.number, request.clone());
+        let (turn, was_open) = waiting.map_err(|full| self.core.overloaded(&full))?;
+        if let Some(wake) = was_open {
+            self.core
+                .spawn(probe(Arc::clone(&self.core), self.partition, wake));
+        }
+        Ok(Place::Waiting(turn))
+    }
+}
+
+/// A publication's turn, if it comes in time.
+async fn turn_by(until: Instant, mut waiting: oneshot::Receiver<Turn>) -> Option<Turn> {
+    if let Ok(turn) = timeout_at(until, &mut waiting).await {
+        return turn.ok();
+    }
+    // It may have been handed to the shard at this very moment; then its answer is what counts.
+    waiting.close();
+    waiting.try_recv().ok()
+}
+
+/// Whether it is safe, and may help, to send the same publication again.
+fn may_retry(error: &ShardError, request: &PublishRequest) -> bool {
+    match error {
+        ShardError::NotOwner | ShardError::Unavailable(_) => true,
+        ShardError::Unanswered(_) => request.idempotency.is_some(),
+        ShardError::Overloaded | ShardError::Refused(_) | ShardError::Malformed(_) => false,
+    }
+}
+
+/// What a final error says about the partition: an answer of whatever kind means that it is served.
+fn verdict(error: &ShardError) -> Verdict {
+    match error {
+        ShardError::Refused(_) | ShardError::Malformed(_) => Verdict::Served,
+        ShardError::NotOwner
+        | ShardError::Unavailable(_)
+        | ShardError::Unanswered(_)
+        | ShardError::Overloaded => Verdict::TurnedAway,
+    }
+}
+
+impl<A: Audience> Core<A> {
+    /// Hands a publication to the owner, now.
+    fn submit(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome> {
+        if let Some(owner) = self.routes.load().owner(partition) {
+            return owner.shard.publish(partition, request);
+        }
+        let error = ShardError::Unavailable("no known shard owns the partition".to_owned());
+        Box::pin(std::future::ready(Err(error)))
+    }
+
+    fn overloaded(&self, _: &Full) -> RouterError {
+        self.metrics.publish_overflows.increment(1);
+        RouterError::Overloaded
+    }
+}
+
+/// Tries the foremost of a partition's line until it gets through, then lets all the others follow.
+async fn probe<A: Audience>(core: Arc<Core<A>>, partition: Partition, wake: Arc<tokio::sync::Notify>) {
+    let mut backoff = Backoff::owner();
+    let mut applied = core.applied.subscribe();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(backoff.pause()) => {}
+            // Fails only when the router is gone, and this task with it.
+            _ = applied.changed() => {}
+        }
+        match core
+            .lines
+            .probe(partition, |request| core.submit(partition, request))
+        {
+            Probe::Open => return,
+            Probe::NotYet => continue,
+            Probe::Sent => {}
+        }
+        let verdict = loop {
+            match core.lines.verdict(partition) {
+                Some(verdict) => break verdict,
+                None => wake.notified().await,
+            }
+        };
+        match verdict {
+            Verdict::Served => {
+                return core
+                    .lines
+                    .open(partition, |request| core.submit(partition, request));
+            }
+            Verdict::Abandoned => backoff = Backoff::owner(),
+            Verdict::TurnedAway => {}
+        }
+    }
+}

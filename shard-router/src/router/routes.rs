@@ -1,0 +1,61 @@
+//! The routing snapshot: one topology and the shards it names, read without a lock, replaced as a whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ShardHealth;
+use super::opened::OpenedShard;
+use crate::partition::Partition;
+use crate::shard::ShardStatus;
+use crate::topology::{ShardId, Topology};
+
+/// Immutable; every applied topology makes a new one.
+#[derive(Default)]
+pub(super) struct Routes {
+    /// `None` before the first.
+    pub(super) topology: Option<Arc<Topology>>,
+    /// The shards that this gateway was told how to reach.
+    shards: BTreeMap<ShardId, Arc<OpenedShard>>,
+    /// By partition index; empty before the first topology.
+    owners: Vec<Option<Arc<OpenedShard>>>,
+}
+
+impl Routes {
+    pub(super) fn new(topology: Arc<Topology>, shards: BTreeMap<ShardId, Arc<OpenedShard>>) -> Self {
+        let owner =
+            |(_, state): (Partition, &crate::topology::PartitionState)| shards.get(state.owner()).cloned();
+        let owners = topology.states().map(owner).collect();
+        Self {
+            topology: Some(topology),
+            shards,
+            owners,
+        }
+    }
+
+    /// The shard to which requests for `partition` go.
+    pub(super) fn owner(&self, partition: Partition) -> Option<&Arc<OpenedShard>> {
+        self.owners.get(partition.index())?.as_ref()
+    }
+
+    /// The shards that this gateway was told how to reach.
+    pub(super) fn shards(&self) -> impl Iterator<Item = &Arc<OpenedShard>> {
+        self.shards.values()
+    }
+
+    pub(super) fn health(&self) -> Vec<ShardHealth> {
+        let Some(topology) = &self.topology else {
+            return Vec::new();
+        };
+        let shares = topology.shares();
+        let health = |(id, entry): (&ShardId, &crate::topology::ShardEntry)| ShardHealth {
+            id: id.clone(),
+            address: entry.address.clone(),
+            status: match self.shards.get(id) {
+                Some(opened) => opened.shard.status(),
+                None => ShardStatus::Unreachable("this gateway is not configured to reach it".to_owned()),
+            },
+            partitions: shares.get(id).copied().unwrap_or(0),
+        };
+        topology.shards.iter().map(health).collect()
+    }
+}
