@@ -1,8 +1,8 @@
 //! Who a client is, and what it was allowed by the application: JSON Web Tokens, and keys of the server API.
 //!
-//! A *connection token* says whose connection it is, a *subscription token* that this user may subscribe to one channel. Only
-//! HMAC signatures (HS256, HS384, HS512) are believed; everything else, `alg: none` included, is refused before its claims are looked at.
-//! Nothing here reads a clock: the present is passed in.
+//! A *connection token* says whose connection it is, a *subscription token* that this user may subscribe to one
+//! channel. Only HMAC signatures (HS256, HS384, HS512) are believed; everything else, `alg: none` included, is
+//! refused before its claims are looked at. Nothing here reads a clock: the present is passed in.
 
 mod claims;
 mod generate;

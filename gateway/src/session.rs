@@ -1,8 +1,8 @@
 //! One client connection's protocol state: commands and answers go in, replies and effects come out.
 //!
-//! A session knows no sockets, no bytes, no shards and no clock. Its driver hands in what happens (`handle_*`), then polls what there is to do
-//! ([`Session::poll`]) until there is nothing, and comes back at [`Session::next_timeout`] at the latest. The same inputs give the
-//! same outputs.
+//! A session knows no sockets, no bytes, no shards and no clock. Its driver hands in what happens (`handle_*`), then
+//! polls what there is to do ([`Session::poll`]) until there is nothing, and comes back at [`Session::next_timeout`]
+//! at the latest. The same inputs give the same outputs.
 //!
 //! ```text
 //! Command ─ handle_command ─▶ permission ─▶ Effect ─▶ router ─▶ Outcome ─ handle_outcome ─▶ Reply
@@ -11,23 +11,27 @@
 //! # What the driver owes
 //!
 //! - Outputs are carried out in order, until [`poll`](Session::poll) gives none, after each `handle_*`.
-//! - Before each command it asks [`Session::accepts_commands`], and stops reading while that is false: until an outcome comes. The rest
-//!   of the frame waits. This is how commands that must not overtake one another are kept in order, and how requests in flight are bounded.
-//! - Each effect with a [`RequestId`] gets exactly one outcome, within the router's timeouts, also when the session has closed meanwhile.
-//! - A successful [`Outcome::Subscribed`] is handed in at the very point at which delivery begins, and the replies that it causes are queued before
-//!   anything is delivered. Until the reply to the connect command is queued, publications for the connection wait behind it: subscriptions by the
-//!   server begin before it.
+//! - Before each command it asks [`Session::accepts_commands`], and stops reading while that is false: until an
+//!   outcome comes. The rest of the frame waits. This is how commands that must not overtake one another are kept in
+//!   order, and how requests in flight are bounded.
+//! - Each effect with a [`RequestId`] gets exactly one outcome, within the router's timeouts, also when the session
+//!   has closed meanwhile.
+//! - A successful [`Outcome::Subscribed`] is handed in at the very point at which delivery begins, and the replies
+//!   that it causes are queued before anything is delivered. Until the reply to the connect command is queued,
+//!   publications for the connection wait behind it: subscriptions by the server begin before it.
 //! - Effects that an outcome causes are begun after the outcome has been handed in, not within it.
 //!
 //! # What the session guarantees
 //!
-//! Each command with a number is answered exactly once, unless the session closes first. After [`Output::Close`], or [`Session::handle_closed`], each
-//! subscription that was reported made has been ended by exactly one [`Effect::Unsubscribe`]. What it holds is bounded by the limits in
+//! Each command with a number is answered exactly once, unless the session closes first. After [`Output::Close`], or
+//! [`Session::handle_closed`], each subscription that was reported made has been ended by exactly one
+//! [`Effect::Unsubscribe`]. What it holds is bounded by the limits in
 //! [`ClientOptions`](crate::config::options::ClientOptions).
 //!
 //! # Parts
 //!
-//! - commands: `connect`, `subscribe`, `unsubscribe`, `publish`, `presence`, `history`, `refresh`; and `server`, those of the server API;
+//! - commands: `connect`, `subscribe`, `unsubscribe`, `publish`, `presence`, `history`, `refresh`; and `server`,
+//!   those of the server API;
 //! - state: `subscriptions`, `pending`, `timers`, `plan`; what it is given: `context`;
 //! - judgement: `permissions`, `limits`;
 //! - the boundary: `command`, `effect`, `outcome`, `wire`.
@@ -279,7 +283,8 @@ impl Session {
         }
     }
 
-    /// Ends the session: every subscription that was made is ended; what is being made will be, see `finish_subscribe`.
+    /// Ends the session: every subscription that was made is ended; what is being made will be, see
+    /// `finish_subscribe`.
     fn undo(&mut self) {
         self.phase = Phase::Closed;
         self.timers = Timers::default();

@@ -254,7 +254,8 @@ impl Verifier {
     }
 }
 
-/// The library checks the signature; time, audience and issuer are checked here, with a clock and patterns that it does not know.
+/// The library checks the signature; time, audience and issuer are checked here, with a clock and patterns that it
+/// does not know.
 fn signature_only() -> Validation {
     let mut validation = Validation::new(Algorithm::HS256);
     validation.algorithms = vec![Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];

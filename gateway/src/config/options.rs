@@ -1,7 +1,8 @@
 //! What sessions are allowed and told, validated: no combination of values in here is contradictory.
 //!
 //! Names follow the configuration keys of Centrifugo v6 (`client.*`, `client.token.*`, `channel.*`); durations are
-//! [`Duration`](std::time::Duration)s, sizes are bytes, counts are counts. A [`Default`] is what an empty configuration means.
+//! [`Duration`](std::time::Duration)s, sizes are bytes, counts are counts. A [`Default`] is what an empty
+//! configuration means.
 
 mod channel;
 mod client;

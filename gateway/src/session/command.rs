@@ -6,8 +6,8 @@ use campanile_common::{ChannelName, Disconnect, Position, Timestamp};
 
 use crate::auth::SubscriptionOverride;
 
-/// A command of the server API to one connection. The API has checked that it makes sense; what a session cannot carry out (it is not subscribed, it is
-/// subscribed already) it ignores.
+/// A command of the server API to one connection. The API has checked that it makes sense; what a session cannot
+/// carry out (it is not subscribed, it is subscribed already) it ignores.
 #[derive(Clone, Debug)]
 pub enum ServerCommand {
     /// Subscribe it, server-side.

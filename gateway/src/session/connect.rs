@@ -108,8 +108,8 @@ impl Session {
         Ok(token)
     }
 
-    /// The subscriptions that the server makes: those of the token, the user's own channel, and those that the client wants back and could as
-    /// well make itself.
+    /// The subscriptions that the server makes: those of the token, the user's own channel, and those that the
+    /// client wants back and could as well make itself.
     fn plan_subscriptions(
         &self,
         granted: Vec<ServerSubscription>,

@@ -16,8 +16,8 @@ pub enum Output {
     Ping,
     /// Do this; see [`Effect`].
     Effect(Effect),
-    /// Close the transport with this code, after what was sent before. Comes once; the only outputs after it are effects that undo what
-    /// the session had done.
+    /// Close the transport with this code, after what was sent before. Comes once; the only outputs after it are
+    /// effects that undo what the session had done.
     Close(Disconnect),
 }
 
@@ -31,17 +31,18 @@ pub struct RequestId(pub u32);
 /// [`RequestId`] is answered exactly once, within the router's timeouts, also after the session has closed.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// The connection belongs to `user` (empty: anonymous) now: make it known to the server API, unless a limit forbids it.
-    /// Answered by [`Outcome::Registered`](super::Outcome::Registered). Undone by the driver itself when the connection ends.
+    /// The connection belongs to `user` (empty: anonymous) now: make it known to the server API, unless a limit
+    /// forbids it. Answered by [`Outcome::Registered`](super::Outcome::Registered). Undone by the driver itself when
+    /// the connection ends.
     Register {
         /// Names the answer.
         request: RequestId,
         /// The user.
         user: String,
     },
-    /// Subscribe the connection. Answered by [`Outcome::Subscribed`](super::Outcome::Subscribed): a success at the very point at which delivery
-    /// begins, so that what the session sends for it comes before the first publication; a failure after everything that had
-    /// been done for it is undone, presence included.
+    /// Subscribe the connection. Answered by [`Outcome::Subscribed`](super::Outcome::Subscribed): a success at the
+    /// very point at which delivery begins, so that what the session sends for it comes before the first
+    /// publication; a failure after everything that had been done for it is undone, presence included.
     Subscribe {
         /// Names the answer.
         request: RequestId,
@@ -140,7 +141,8 @@ pub struct PublishSpec {
 /// A read of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistorySpec {
-    /// Only what comes after (in reverse: before) this position. The read fails if the epoch is named and is not the stream's.
+    /// Only what comes after (in reverse: before) this position. The read fails if the epoch is named and is not the
+    /// stream's.
     pub since: Option<Position>,
     /// Publications at most; 0 for the position alone.
     pub limit: u32,

@@ -39,8 +39,8 @@ impl Session {
         Ok(())
     }
 
-    /// How many publications a client is given: as many as it asks for, but no more than the server's limit. A negative
-    /// number asks for all.
+    /// How many publications a client is given: as many as it asks for, but no more than the server's limit. A
+    /// negative number asks for all.
     fn history_limit(&self, asked: i32) -> u32 {
         let limit = self.context.client.history_max_publication_limit;
         u32::try_from(asked).map_or(limit, |asked| asked.min(limit))

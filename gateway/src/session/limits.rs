@@ -18,9 +18,9 @@ pub(super) enum Verdict {
     Close,
 }
 
-/// A leaky bucket in one number, known as the generic cell rate algorithm (ITU-T I.371): the time at which the bucket will be
-/// empty. Refused commands fill it as well, up to twice its size: so a client that goes on regardless is told apart from one that
-/// stumbled.
+/// A leaky bucket in one number, known as the generic cell rate algorithm (ITU-T I.371): the time at which the
+/// bucket will be empty. Refused commands fill it as well, up to twice its size: so a client that goes on regardless
+/// is told apart from one that stumbled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RateMeter {
     empty_at: u64,

@@ -17,8 +17,8 @@ pub(super) struct Grant {
 
 /// Whether `allow` includes this client.
 ///
-/// `anonymous` puts clients without a user on a par with the others, so an anonymous client still must be subscribed where only subscribers
-/// may; where nothing else is allowed, it allows anonymous clients alone.
+/// `anonymous` puts clients without a user on a par with the others, so an anonymous client still must be subscribed
+/// where only subscribers may; where nothing else is allowed, it allows anonymous clients alone.
 pub(super) fn allows(allow: Allow, user: &str, subscribed: bool) -> bool {
     let only_anonymous = !allow.client && !allow.subscriber;
     match (user.is_empty(), allow.anonymous) {

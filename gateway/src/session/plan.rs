@@ -1,4 +1,5 @@
-//! How a subscription is going to be: the namespace's rules, the exceptions of a token or of the server API, and what the client asked for.
+//! How a subscription is going to be: the namespace's rules, the exceptions of a token or of the server API, and
+//! what the client asked for.
 
 use bytes::Bytes;
 use campanile_common::message::{ClientInfo, SubscribeResult};

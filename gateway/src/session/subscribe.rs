@@ -217,8 +217,8 @@ impl Session {
         self.finish_connect_if_ready(now);
     }
 
-    /// One shard's trouble is no reason to end a connection: what the server could not subscribe now it will subscribe
-    /// later.
+    /// One shard's trouble is no reason to end a connection: what the server could not subscribe now it will
+    /// subscribe later.
     fn retry_later(&mut self, now: Timestamp, plan: Plan, failures: u8) {
         let delay = FIRST_RETRY * 2u32.pow(u32::from((failures - 1).min(MAX_DOUBLINGS)));
         let due = now + delay / 2 + self.jitter(delay);

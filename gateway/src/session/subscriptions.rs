@@ -1,4 +1,5 @@
-//! The subscriptions of one connection, kept small: most connections have few, and none pays for what it does not have.
+//! The subscriptions of one connection, kept small: most connections have few, and none pays for what it does not
+//! have.
 
 use bytes::Bytes;
 use campanile_common::{ChannelName, Timestamp};

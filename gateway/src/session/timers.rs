@@ -54,8 +54,8 @@ impl Session {
         }
     }
 
-    /// Starts pinging, at a random point in the second half of the interval: so clients that came at once are not pinged at
-    /// once.
+    /// Starts pinging, at a random point in the second half of the interval: so clients that came at once are not
+    /// pinged at once.
     pub(super) fn start_pings(&mut self, now: Timestamp) {
         let interval = self.context.client.ping_interval;
         if !interval.is_zero() {

@@ -7,8 +7,8 @@ use campanile_common::message::{self, ClientInfo, HistoryResult, PresenceStatsRe
 use campanile_shard_router::publication::Publication;
 use campanile_shard_router::shard::HistoryPage;
 
-/// Longest time to live that clients are told, in seconds: a year. SDKs make a timer of it, and those of some platforms overflow
-/// beyond.
+/// Longest time to live that clients are told, in seconds: a year. SDKs make a timer of it, and those of some
+/// platforms overflow beyond.
 const MAX_TTL: u64 = 365 * 24 * 60 * 60;
 
 /// Seconds from `now` to `at`, at least one: an SDK takes none for now, and would ask in a loop.

@@ -31,8 +31,8 @@ impl ChannelOptions {
         }
     }
 
-    /// Whether the pattern of `channel`'s namespace, if there is one, allows its name. The pattern sees the name without
-    /// private prefix and namespace.
+    /// Whether the pattern of `channel`'s namespace, if there is one, allows its name. The pattern sees the name
+    /// without private prefix and namespace.
     #[must_use]
     pub fn allows_name(&self, channel: &ChannelName, options: &NamespaceOptions) -> bool {
         let Some(pattern) = &options.channel_regex else {

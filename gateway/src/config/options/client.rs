@@ -18,8 +18,8 @@ pub struct ClientOptions {
     pub expired_close_delay: Duration,
     /// The same for a subscription whose token has expired. 25 s.
     pub expired_sub_close_delay: Duration,
-    /// Subscriptions of one connection at most, server-side ones included. 128; each costs about 200 bytes in the session
-    /// plus the channel's name, and its place in the hub.
+    /// Subscriptions of one connection at most, server-side ones included. 128; each costs about 90 bytes in the
+    /// session plus the channel's name, and its place in the hub.
     pub channel_limit: usize,
     /// Commands of one connection that wait for an answer from a shard at most; further ones are not read before. 64;
     /// each holds its request, at most a frame.
