@@ -1,6 +1,5 @@
 //! The Campanile gateway: client connections at the edge, sessions, permissions, the hub, the server API.
 
-pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cli;

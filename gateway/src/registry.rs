@@ -77,18 +77,18 @@ impl<C> Registry<C> {
         Ok(())
     }
 
-    /// Takes a connection out. `user` is whose it was, if it was authenticated.
-    pub fn remove(&self, id: ClientId, user: Option<&str>) {
+    /// Takes a connection out. `user` is whose it is, if it was authenticated. Whether it was there.
+    pub fn remove(&self, id: ClientId, user: &str) -> bool {
         let mut connections = self.connections.part(&id).lock();
         let Some(entry) = connections.remove(&id) else {
-            return;
+            return false;
         };
         connections.shrink_when_sparse();
         if entry.authenticated {
             self.clients.fetch_sub(1, Ordering::Relaxed);
-            let user = user.unwrap_or_default();
             self.users.part(user).lock().remove(user, id);
         }
+        true
     }
 
     /// The authenticated connection of that name.

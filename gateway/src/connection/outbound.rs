@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use campanile_common::{Disconnect, DisconnectCode};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::transport::{MAX_BATCH_BYTES, MAX_BATCH_PIECES};
 
@@ -15,6 +15,9 @@ use crate::transport::{MAX_BATCH_BYTES, MAX_BATCH_PIECES};
 /// A client that lets the budget be exceeded is disconnected as slow ([`DisconnectCode::Slow`]): the queue is dropped
 /// at once, so that its memory is free, and the client recovers when it returns. While nothing waits, nothing is
 /// allocated.
+///
+/// The first reply of a connection answers its connect command. What subscriptions of the server bring before that
+/// waits behind it.
 #[derive(Debug)]
 pub struct Outbound {
     queue: Mutex<Queue>,
@@ -25,6 +28,8 @@ pub struct Outbound {
 struct Queue {
     pieces: VecDeque<Bytes>,
     cost: usize,
+    /// Whether the first reply is there. Before, nothing is sent.
+    open: bool,
     /// The connection is to be closed once the queue is empty; nothing is added any more.
     end: Option<Box<Disconnect>>,
     /// The writer, while it waits.
@@ -60,30 +65,29 @@ impl Outbound {
         }
     }
 
-    /// Queues a piece. Dropped if the connection is about to close.
-    pub fn push(&self, piece: Bytes) {
-        self.push_if(|| true, piece);
+    /// Queues a reply. Dropped if the connection is about to close.
+    pub fn push(&self, reply: Bytes) {
+        let mut queue = self.queue.lock();
+        if queue.open {
+            queue.add(reply, self.budget);
+        } else if queue.end.is_none() {
+            queue.open = true;
+            queue.cost += reply.len() + OVERHEAD;
+            queue.pieces.push_front(reply);
+        }
+        Self::wake_writer(queue);
     }
 
     /// Queues a piece of a subscription, unless the subscription has ended.
     pub fn push_live(&self, liveness: &Liveness, piece: Bytes) {
-        self.push_if(|| !liveness.ended.load(Ordering::Relaxed), piece);
+        let mut queue = self.queue.lock();
+        if !liveness.ended.load(Ordering::Relaxed) {
+            queue.add(piece, self.budget);
+            Self::wake_writer(queue);
+        }
     }
 
-    fn push_if(&self, wanted: impl FnOnce() -> bool, piece: Bytes) {
-        let mut queue = self.queue.lock();
-        if queue.end.is_some() || !wanted() {
-            return;
-        }
-        let cost = queue.cost + piece.len() + OVERHEAD;
-        // A piece that is alone is let through whatever its length: it cannot become shorter by a reconnect.
-        if cost > self.budget && queue.cost > 0 {
-            queue.drop_all();
-            queue.end = Some(Box::new(DisconnectCode::Slow.into()));
-        } else {
-            queue.pieces.push_back(piece);
-            queue.cost = cost;
-        }
+    fn wake_writer(mut queue: MutexGuard<'_, Queue>) {
         let writer = queue.writer.take();
         drop(queue);
         if let Some(writer) = writer {
@@ -101,11 +105,7 @@ impl Outbound {
     pub fn close(&self, disconnect: Disconnect) {
         let mut queue = self.queue.lock();
         queue.end.get_or_insert_with(|| Box::new(disconnect));
-        let writer = queue.writer.take();
-        drop(queue);
-        if let Some(writer) = writer {
-            writer.wake();
-        }
+        Self::wake_writer(queue);
     }
 
     /// Drops what waits, and takes nothing any more.
@@ -117,18 +117,10 @@ impl Outbound {
             .get_or_insert_with(|| Box::new(DisconnectCode::Closed.into()));
     }
 
-    /// Lets the writer look again at what it waits for.
-    pub fn wake(&self) {
-        let writer = self.queue.lock().writer.take();
-        if let Some(writer) = writer {
-            writer.wake();
-        }
-    }
-
     /// Waits for something to do; moves what goes out in one write to `batch`, which must be empty.
     pub fn poll_next(&self, cx: &mut Context<'_>, batch: &mut Vec<Bytes>) -> Poll<Next> {
         let mut queue = self.queue.lock();
-        if !queue.pieces.is_empty() {
+        if queue.open && !queue.pieces.is_empty() {
             queue.take(batch);
             return Poll::Ready(Next::Send);
         }
@@ -155,6 +147,21 @@ impl Outbound {
 }
 
 impl Queue {
+    fn add(&mut self, piece: Bytes, budget: usize) {
+        if self.end.is_some() {
+            return;
+        }
+        let cost = self.cost + piece.len() + OVERHEAD;
+        // A piece that is alone is let through whatever its length: it cannot become shorter by a reconnect.
+        if cost > budget && self.cost > 0 {
+            self.drop_all();
+            self.end = Some(Box::new(DisconnectCode::Slow.into()));
+        } else {
+            self.pieces.push_back(piece);
+            self.cost = cost;
+        }
+    }
+
     /// Moves pieces to `batch` up to the limits of one write, at least one.
     fn take(&mut self, batch: &mut Vec<Bytes>) {
         let mut bytes = 0;

@@ -7,7 +7,6 @@ use campanile_shard_router::publication::Publication;
 use metrics::Counter;
 
 /// A push that is encoded at most once per codec, whatever the number of receivers.
-#[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct Encoded<'a> {
     message: &'a dyn Fn() -> Push,
     counters: Option<&'a EncodedCounters>,

@@ -49,6 +49,8 @@ fn member(codec: Codec, interest: Interest) -> Arc<Membership<Client>> {
         codec,
         lost: Mutex::default(),
     };
+    client.outbound.push("connected".into());
+    assert_eq!(client.received().len(), 1);
     Membership::new(Arc::new(client), channel(), interest)
 }
 

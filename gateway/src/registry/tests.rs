@@ -46,11 +46,11 @@ fn nothing_remains_of_connections_that_have_gone() {
         registry.authenticate(*id, "ann", 0).unwrap();
     }
     for id in &ids[..40] {
-        registry.remove(*id, Some("ann"));
-        registry.remove(*id, Some("ann"));
+        assert!(registry.remove(*id, "ann"));
+        assert!(!registry.remove(*id, "ann"));
     }
     for id in &ids[40..] {
-        registry.remove(*id, None);
+        registry.remove(*id, "");
     }
     assert!(registry.all().is_empty() && registry.user("ann").is_empty());
     assert_eq!((registry.client_count(), registry.user_count()), (0, 0));
@@ -69,7 +69,7 @@ fn a_user_has_no_more_connections_than_allowed() {
     registry.authenticate(ids[0], "ann", 2).unwrap();
     registry.authenticate(ids[1], "ann", 2).unwrap();
     assert_eq!(registry.authenticate(ids[2], "ann", 2), Err(UserLimit(2)));
-    registry.remove(ids[0], Some("ann"));
+    registry.remove(ids[0], "ann");
     assert_eq!(registry.authenticate(ids[2], "ann", 2), Ok(()));
     assert_eq!(registry.authenticate(ids[3], "", 1), Ok(()));
     assert_eq!(
@@ -82,7 +82,7 @@ fn a_user_has_no_more_connections_than_allowed() {
 #[test]
 fn a_connection_that_has_gone_is_not_authenticated() {
     let (registry, ids) = registry(1);
-    registry.remove(ids[0], None);
+    registry.remove(ids[0], "");
     registry.authenticate(ids[0], "ann", 0).unwrap();
     assert_eq!((registry.client_count(), registry.user_count()), (0, 0));
 }

@@ -137,10 +137,34 @@ fn nothing_of_an_ended_subscription_is_queued() {
     let outbound = Outbound::new(100);
     let (_, waker) = writer();
     let (first, second) = (Liveness::default(), Liveness::default());
+    outbound.push("0".into());
     outbound.push_live(&first, "1".into());
     assert!(outbound.end(&first));
     assert!(!outbound.end(&first));
     outbound.push_live(&first, "stray".into());
     outbound.push_live(&second, "2".into());
-    assert_eq!(next(&outbound, &waker).1, ["1", "2"]);
+    assert_eq!(next(&outbound, &waker).1, ["0", "1", "2"]);
+}
+
+#[test]
+fn what_comes_before_the_first_reply_waits_behind_it() {
+    let outbound = Outbound::new(1000);
+    let (wakes, waker) = writer();
+    outbound.push_live(&Liveness::default(), "publication".into());
+    assert_eq!(next(&outbound, &waker).0, Poll::Pending);
+    outbound.push("connected".into());
+    outbound.push("more".into());
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(next(&outbound, &waker).1, ["connected", "publication", "more"]);
+    assert_eq!(outbound.queue.lock().cost, 0);
+}
+
+#[test]
+fn a_connection_that_never_gets_a_reply_can_be_closed() {
+    let outbound = Outbound::new(1000);
+    let (_, waker) = writer();
+    outbound.push_live(&Liveness::default(), "publication".into());
+    outbound.close(DisconnectCode::Stale.into());
+    let closed = Next::Close(DisconnectCode::Stale.into());
+    assert_eq!(next(&outbound, &waker).0, Poll::Ready(closed));
 }

@@ -14,7 +14,8 @@ use hyper_util::server::conn::auto::upgrade as auto;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
-use super::{WebSocket, WebSocketOptions};
+use super::WebSocket;
+use crate::config::WebSocketOptions;
 
 /// What RFC 6455 appends to a client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

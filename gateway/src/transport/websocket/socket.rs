@@ -10,10 +10,10 @@ use bytes::{Buf, Bytes};
 use campanile_common::Disconnect;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::WebSocketOptions;
 use super::decoder::{Decoder, Event};
 use super::frame::{self, Opcode};
 use super::writer::Writer;
+use crate::config::WebSocketOptions;
 use crate::transport::{End, Farewell, Transport};
 
 /// How long a client that was told goodbye may take to answer before the connection is dropped.

@@ -16,11 +16,15 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 fn pair(binary: bool) -> (WebSocket<DuplexStream>, DuplexStream) {
     let (near, far) = duplex(1 << 16);
-    let options = WebSocketOptions {
+    (WebSocket::new(near, Bytes::new(), binary, &options()), far)
+}
+
+fn options() -> WebSocketOptions {
+    WebSocketOptions {
+        path: "/".into(),
         message_size_limit: 100,
-        ..WebSocketOptions::default()
-    };
-    (WebSocket::new(near, Bytes::new(), binary, &options), far)
+        write_timeout: Duration::from_secs(1),
+    }
 }
 
 async fn recv(socket: &mut WebSocket<DuplexStream>) -> Result<Bytes, End> {
@@ -60,7 +64,7 @@ async fn messages_that_come_together_are_received_one_by_one() {
 async fn what_was_read_with_the_handshake_comes_first() {
     let (near, mut far) = duplex(100);
     let unread = Bytes::from(frame(0x81, b"early"));
-    let mut socket = WebSocket::new(near, unread, false, &WebSocketOptions::default());
+    let mut socket = WebSocket::new(near, unread, false, &options());
     far.write_all(&frame(0x81, b"late")).await.unwrap();
     assert_eq!(recv(&mut socket).await.unwrap(), "early");
     assert_eq!(recv(&mut socket).await.unwrap(), "late");

@@ -1,0 +1,220 @@
+//! What is counted about connections.
+
+use campanile_common::{Codec, ErrorCode};
+use campanile_shard_router::audience::LossReason;
+use metrics::{Counter, Gauge, Unit};
+
+use super::CloseReason;
+use crate::registry::Refusal;
+use crate::transport::TransportKind;
+
+/// The handles of all metrics about connections, registered once.
+#[derive(Clone, Debug)]
+pub struct Counters {
+    connections: PerKind<Gauge>,
+    opened: PerKind<Counter>,
+    closed: Vec<(&'static str, Counter)>,
+    refused: Vec<(Refused, Counter)>,
+    frames_received: [Counter; CODECS],
+    bytes_received: [Counter; CODECS],
+    messages_sent: [Counter; CODECS],
+    writes: [Counter; CODECS],
+    bytes_sent: [Counter; CODECS],
+    bad_frames: [Counter; CODECS],
+    errors: Vec<(u32, Counter)>,
+    other_errors: Counter,
+    lost: Vec<(LossReason, Counter)>,
+    /// Subscriptions of this gateway's clients.
+    pub subscriptions: Gauge,
+}
+
+const CODECS: usize = Codec::ALL.len();
+
+/// A value for each transport and codec.
+type PerKind<T> = [[T; CODECS]; TransportKind::ALL.len()];
+
+/// Why a request did not become a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The page's origin is not allowed.
+    Origin,
+    /// The handshake is malformed.
+    Handshake,
+    /// The gateway takes no more.
+    Admission(Refusal),
+}
+
+impl Refused {
+    fn all() -> impl Iterator<Item = Self> {
+        Refusal::ALL
+            .into_iter()
+            .map(Self::Admission)
+            .chain([Self::Origin, Self::Handshake])
+    }
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Handshake => "handshake",
+            Self::Admission(refusal) => refusal.label(),
+        }
+    }
+}
+
+impl Counters {
+    /// The metrics of the installed recorder.
+    #[must_use]
+    pub fn register() -> Self {
+        describe();
+        let per_codec =
+            |name: &'static str| Codec::ALL.map(|codec| metrics::counter!(name, "codec" => codec.label()));
+        Self {
+            connections: per_kind(
+                |transport, codec| metrics::gauge!("campanile_connections", "transport" => transport, "codec" => codec),
+            ),
+            opened: per_kind(
+                |transport, codec| metrics::counter!("campanile_connections_opened_total", "transport" => transport, "codec" => codec),
+            ),
+            closed: CloseReason::labels()
+                .map(|label| {
+                    (
+                        label,
+                        metrics::counter!("campanile_connections_closed_total", "reason" => label),
+                    )
+                })
+                .collect(),
+            refused: Refused::all()
+                .map(|refused| {
+                    (
+                        refused,
+                        metrics::counter!("campanile_connections_refused_total", "reason" => refused.label()),
+                    )
+                })
+                .collect(),
+            frames_received: per_codec("campanile_frames_received_total"),
+            bytes_received: per_codec("campanile_received_bytes_total"),
+            messages_sent: per_codec("campanile_messages_sent_total"),
+            writes: per_codec("campanile_writes_total"),
+            bytes_sent: per_codec("campanile_sent_bytes_total"),
+            bad_frames: per_codec("campanile_decode_errors_total"),
+            errors: ErrorCode::ALL
+                .map(ErrorCode::code)
+                .map(|code| (code, error_counter(code.to_string())))
+                .into(),
+            other_errors: error_counter("other".to_owned()),
+            lost: LossReason::ALL
+                .map(|reason| {
+                    (
+                        reason,
+                        metrics::counter!("campanile_subscriptions_lost_total", "reason" => reason.label()),
+                    )
+                })
+                .into(),
+            subscriptions: metrics::gauge!("campanile_subscriptions"),
+        }
+    }
+
+    pub(super) fn opened(&self, transport: TransportKind, codec: Codec) {
+        self.connections[transport.index()][codec.index()].increment(1);
+        self.opened[transport.index()][codec.index()].increment(1);
+    }
+
+    pub(super) fn closed(&self, transport: TransportKind, codec: Codec, reason: &CloseReason) {
+        self.connections[transport.index()][codec.index()].decrement(1);
+        increment(&self.closed, &reason.label());
+    }
+
+    pub(super) fn refused(&self, refused: Refused) {
+        increment(&self.refused, &refused);
+    }
+
+    pub(super) fn received(&self, codec: Codec, bytes: usize) {
+        self.frames_received[codec.index()].increment(1);
+        self.bytes_received[codec.index()].increment(bytes as u64);
+    }
+
+    pub(super) fn sent(&self, codec: Codec, messages: usize, bytes: usize) {
+        self.writes[codec.index()].increment(1);
+        self.messages_sent[codec.index()].increment(messages as u64);
+        self.bytes_sent[codec.index()].increment(bytes as u64);
+    }
+
+    pub(super) fn bad_frame(&self, codec: Codec) {
+        self.bad_frames[codec.index()].increment(1);
+    }
+
+    pub(super) fn error(&self, code: u32) {
+        let known = self.errors.iter().find(|(known, _)| *known == code);
+        known
+            .map_or(&self.other_errors, |(_, counter)| counter)
+            .increment(1);
+    }
+
+    pub(super) fn lost(&self, reason: LossReason) {
+        increment(&self.lost, &reason);
+    }
+}
+
+fn increment<K: PartialEq>(counters: &[(K, Counter)], key: &K) {
+    if let Some((_, counter)) = counters.iter().find(|(known, _)| known == key) {
+        counter.increment(1);
+    }
+}
+
+fn per_kind<T>(make: impl Fn(&'static str, &'static str) -> T) -> PerKind<T> {
+    TransportKind::ALL.map(|transport| Codec::ALL.map(|codec| make(transport.label(), codec.label())))
+}
+
+fn error_counter(code: String) -> Counter {
+    metrics::counter!("campanile_command_errors_total", "code" => code)
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge};
+    describe_gauge!("campanile_connections", "Client connections that are open.");
+    describe_counter!(
+        "campanile_connections_opened_total",
+        "Client connections that were opened."
+    );
+    describe_counter!(
+        "campanile_connections_closed_total",
+        "Client connections that ended: by which disconnect code, by the client, gone without a word, for a violation of \
+         the transport's rules, or by a code of the application."
+    );
+    describe_counter!(
+        "campanile_connections_refused_total",
+        "Requests that did not become a client connection."
+    );
+    describe_counter!("campanile_frames_received_total", "Frames received from clients.");
+    describe_counter!(
+        "campanile_received_bytes_total",
+        Unit::Bytes,
+        "Bytes of frames received from clients."
+    );
+    describe_counter!(
+        "campanile_messages_sent_total",
+        "Replies and pushes sent to clients."
+    );
+    describe_counter!(
+        "campanile_writes_total",
+        "Batches of messages written to clients."
+    );
+    describe_counter!(
+        "campanile_sent_bytes_total",
+        Unit::Bytes,
+        "Bytes of messages sent to clients."
+    );
+    describe_counter!(
+        "campanile_decode_errors_total",
+        "Frames of clients that could not be decoded."
+    );
+    describe_counter!(
+        "campanile_command_errors_total",
+        "Error replies to clients, by the protocol's code."
+    );
+    describe_counter!(
+        "campanile_subscriptions_lost_total",
+        "Positioned subscriptions ended because publications could not be recovered."
+    );
+    describe_gauge!("campanile_subscriptions", "Subscriptions of client connections.");
+}

@@ -1,0 +1,48 @@
+//! What all connections of a gateway share.
+
+use std::sync::Arc;
+
+use campanile_shard_router::router::Router;
+
+use super::Connection;
+use super::counters::Counters;
+use crate::clock::Clock;
+use crate::hub::Hub;
+use crate::registry::{Admission, Registry};
+use crate::session::SessionContext;
+use crate::timers::Timers;
+
+/// What all connections of a gateway share.
+pub struct Host {
+    /// The way to the channels.
+    pub router: Arc<Router<Hub<Connection>>>,
+    /// All connections.
+    pub registry: Registry<Connection>,
+    /// Who may come in.
+    pub admission: Arc<Admission>,
+    /// What wakes their sessions.
+    pub timers: Timers<Connection>,
+    /// What is counted about them.
+    pub counters: Counters,
+    /// The rules of their sessions.
+    pub sessions: Arc<SessionContext>,
+    /// The present.
+    pub clock: Clock,
+}
+
+impl Host {
+    /// A host without connections. Its timers do not run yet.
+    #[must_use]
+    pub fn new(router: Arc<Router<Hub<Connection>>>, sessions: SessionContext, clock: Clock) -> Arc<Self> {
+        let client = &sessions.client;
+        Arc::new(Self {
+            router,
+            registry: Registry::default(),
+            admission: Admission::new(client.connection_limit, client.connection_rate_limit, clock.now()),
+            timers: Timers::new(clock),
+            counters: Counters::register(),
+            sessions: Arc::new(sessions),
+            clock,
+        })
+    }
+}

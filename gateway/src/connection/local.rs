@@ -1,0 +1,88 @@
+//! This gateway's connections as the commands of the cluster see them.
+
+use std::sync::Arc;
+
+use campanile_common::{ChannelName, Timestamp};
+
+use super::Connection;
+use super::host::Host;
+use crate::cluster::{LocalGateway, NodeInfo, Target};
+use crate::session::ServerCommand;
+
+/// The connections of a host, for [`Cluster`](crate::cluster::Cluster).
+pub struct LocalConnections {
+    host: Arc<Host>,
+    /// Unique per start of the process.
+    uid: String,
+    /// For people.
+    name: String,
+    started: Timestamp,
+}
+
+impl LocalConnections {
+    /// Those of `host`, on the gateway of that name.
+    #[must_use]
+    pub fn new(host: Arc<Host>, uid: String, name: String) -> Self {
+        let started = host.clock.now();
+        Self {
+            host,
+            uid,
+            name,
+            started,
+        }
+    }
+
+    fn find(&self, target: &Target) -> Vec<Arc<Connection>> {
+        let registry = &self.host.registry;
+        let mut found = match target.client.as_str() {
+            "" if target.user.is_empty() => registry.all(),
+            "" => registry.user(&target.user),
+            client => client
+                .parse()
+                .ok()
+                .and_then(|id| registry.client(id))
+                .into_iter()
+                .collect(),
+        };
+        // No transport here has sessions with a name of their own.
+        found.retain(|connection| target.session.is_empty() && meant(connection, target));
+        found
+    }
+}
+
+/// Whether `target` means `connection`, as far as user and whitelist are concerned.
+fn meant(connection: &Connection, target: &Target) -> bool {
+    let by_user = target.user.is_empty() || target.user == connection.user();
+    by_user && (target.whitelist.is_empty() || !target.whitelist.contains(&connection.id().to_string()))
+}
+
+impl LocalGateway for LocalConnections {
+    fn command(&self, target: &Target, command: ServerCommand) -> usize {
+        let found = self.find(target);
+        for connection in &found {
+            connection.handle_server(command.clone());
+        }
+        found.len()
+    }
+
+    fn channels(&self) -> Vec<(ChannelName, usize)> {
+        let channels = self.host.router.channels().into_iter();
+        channels
+            .map(|(channel, members)| (channel, members.len()))
+            .collect()
+    }
+
+    fn info(&self) -> NodeInfo {
+        let channels = self.host.router.channels();
+        NodeInfo {
+            uid: self.uid.clone(),
+            name: self.name.clone(),
+            version: self.host.sessions.version.clone(),
+            num_clients: self.host.registry.client_count(),
+            num_users: self.host.registry.user_count(),
+            num_subs: channels.iter().map(|(_, members)| members.len()).sum(),
+            num_channels: channels.len(),
+            uptime: self.host.clock.now().saturating_since(self.started).as_secs(),
+        }
+    }
+}
