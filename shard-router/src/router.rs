@@ -36,6 +36,8 @@ mod resume;
 mod retry;
 mod routes;
 mod subscribe;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 use std::sync::Arc;
@@ -48,8 +50,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audience::Audience;
+use crate::coordinator::ShardSource;
 use crate::feed::FeedLimits;
 pub use crate::feed::{Recover, RecoverMode, RecoveryOutcome, Subscribed};
+use crate::membership::Membership;
 use crate::shard::{Shard, ShardFactory, ShardStatus};
 use crate::store::{GatewayId, TopologyStore};
 use crate::topology::{Generation, ShardId, Topology};
@@ -193,7 +197,8 @@ impl<A: Audience> Router<A> {
             tasks: TaskTracker::new(),
             shutdown: CancellationToken::new(),
         });
-        core.spawn(topology::follow(Arc::clone(&core), store, gateway));
+        let membership = Membership::join(store, gateway);
+        core.tasks.spawn(topology::follow(Arc::clone(&core), membership));
         core.spawn(check::run(Arc::clone(&core)));
         core.spawn(presence::run(Arc::clone(&core)));
         Arc::new(Self { core })
@@ -202,7 +207,7 @@ impl<A: Audience> Router<A> {
     /// The topology that is applied; `None` before the first.
     #[must_use]
     pub fn topology(&self) -> Option<Arc<Topology>> {
-        self.core.routes.load().topology.clone()
+        self.core.topology()
     }
 
     /// Announces each topology generation once it is applied.
@@ -215,12 +220,6 @@ impl<A: Audience> Router<A> {
     #[must_use]
     pub fn shard_health(&self) -> Vec<ShardHealth> {
         self.core.routes.load().health()
-    }
-
-    /// The way to `shard`, opened if it is not yet; `None`: this gateway was not told how to reach it.
-    #[must_use]
-    pub fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
-        self.core.open(shard).map(|opened| Arc::clone(&opened.shard))
     }
 
     /// A snapshot of the channels that have local subscribers.
@@ -238,7 +237,17 @@ impl<A: Audience> Router<A> {
     }
 }
 
+impl<A: Audience> ShardSource for Router<A> {
+    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
+        self.core.open(shard).map(|opened| Arc::clone(&opened.shard))
+    }
+}
+
 impl<A: Audience> Core<A> {
+    fn topology(&self) -> Option<Arc<Topology>> {
+        self.routes.load().topology.clone()
+    }
+
     /// Runs `task` until it ends or the router does.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let shutdown = self.shutdown.clone();

@@ -7,27 +7,31 @@ use super::events::Listener;
 use super::opened::OpenedShard;
 use super::routes::Routes;
 use crate::audience::Audience;
-use crate::store::{GatewayId, TopologyStore};
+use crate::membership::Membership;
 use crate::topology::{Generation, ShardId, Topology};
 
-/// Reads the topology whenever it may have changed and applies what is new.
-pub(super) async fn follow<A: Audience>(
-    core: Arc<Core<A>>,
-    store: Arc<dyn TopologyStore>,
-    gateway: GatewayId,
-) {
-    let mut changes = store.changes();
+/// Keeps the gateway registered and applies each topology that it may serve by, until the router ends; then takes the
+/// gateway off the registry.
+pub(super) async fn follow<A: Audience>(core: Arc<Core<A>>, membership: Membership) {
+    let mut views = membership.views();
+    let mut joined = 0;
     loop {
-        changes.mark_unchanged();
-        match store.read().await {
-            Ok(Some(topology)) => core.apply(topology),
-            Ok(None) => tracing::debug!(gateway = %gateway.0, "the store holds no topology yet"),
-            Err(error) => tracing::warn!(%error, "the topology was not read"),
+        let view = views.borrow_and_update().clone();
+        if let Some(topology) = view.topology {
+            if view.joined > joined && joined > 0 {
+                core.begin_anew();
+            }
+            joined = view.joined;
+            core.apply(&topology);
+            membership.applied(joined, core.generation());
         }
-        if changes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            // Fails only if the membership's task has panicked; what was applied last stays.
+            Ok(()) = views.changed() => {}
+            () = core.shutdown.cancelled() => break,
         }
     }
+    membership.leave().await;
 }
 
 impl<A: Audience> Core<A> {
@@ -45,17 +49,32 @@ impl<A: Audience> Core<A> {
     }
 
     /// Makes `topology` the one that is served, if it is newer. Calls must not overlap.
-    pub(super) fn apply(self: &Arc<Self>, topology: Topology) {
+    pub(super) fn apply(self: &Arc<Self>, topology: &Arc<Topology>) {
         if topology.generation <= self.generation() || self.shutdown.is_cancelled() {
             return;
         }
-        let generation = topology.generation;
+        self.serve(topology);
+        self.applied.send_replace(topology.generation);
+        self.metrics.generation.set(topology.generation.0 as f64);
+        tracing::info!(generation = %topology.generation, "topology applied");
+    }
+
+    /// The registration had expired: others may have gone on without this gateway. All connections are made anew, which
+    /// drops all windows and has every position verified.
+    fn begin_anew(self: &Arc<Self>) {
+        self.opened.retain(|_| false);
+        if let Some(topology) = self.topology() {
+            self.serve(&topology);
+        }
+    }
+
+    /// Routes by `topology` from now on.
+    fn serve(self: &Arc<Self>, topology: &Arc<Topology>) {
         let open = |id: &ShardId| Some((id.clone(), self.open(id)?));
         let shards = topology.shards.keys().filter_map(open).collect();
-        let topology = Arc::new(topology);
         let before = self
             .routes
-            .swap(Arc::new(Routes::new(Arc::clone(&topology), shards)));
+            .swap(Arc::new(Routes::new(Arc::clone(topology), shards)));
         for (id, entry) in &topology.shards {
             match self.open(id) {
                 Some(opened) => opened.shard.trust(entry.incarnation.clone(), entry.admitted),
@@ -63,9 +82,6 @@ impl<A: Audience> Core<A> {
             }
         }
         self.opened.retain(|id| topology.shards.contains_key(id));
-        self.applied.send_replace(generation);
-        self.metrics.generation.set(generation.0 as f64);
-        tracing::info!(%generation, "topology applied");
         self.rehome(&before);
     }
 
