@@ -4,6 +4,7 @@
 //! written in the test.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -209,22 +210,23 @@ impl Puppet {
     }
 
     /// Waits for an event of this name that `matches`, also one that has come already.
-    pub async fn event(&self, name: &str, matches: impl Fn(&Value) -> bool) -> Value {
-        self.event_within(SOON, name, matches).await
+    #[track_caller]
+    pub fn event(&self, name: &str, matches: impl Fn(&Value) -> bool) -> impl Future<Output = Value> {
+        self.event_within(SOON, name, matches)
     }
 
     /// As [`event`](Self::event), with a deadline.
-    pub async fn event_within(
+    #[track_caller]
+    pub fn event_within(
         &self,
         deadline: Duration,
         name: &str,
         matches: impl Fn(&Value) -> bool,
-    ) -> Value {
-        until(&format!("the SDK reports `{name}`"), deadline, || {
+    ) -> impl Future<Output = Value> {
+        until(format!("the SDK reports `{name}`"), deadline, move || {
             let found = self.events_of(name).into_iter().find(|event| matches(event));
             async move { found }
         })
-        .await
     }
 }
 
