@@ -35,7 +35,7 @@ use std::task::{Context, Poll, Waker};
 use campanile_common::message::{Command, Reply};
 use campanile_common::{ChannelName, Codec, Timestamp};
 use campanile_shard_router::audience::LossReason;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use rand::Rng;
 
 use crate::hub::{Membership, Subscriber};
@@ -163,10 +163,18 @@ impl Connection {
         let mut state = self.state.lock();
         let now = self.host.clock.now();
         let told = tell(&mut state.session, now);
-        self.settle(&mut state);
-        drop(state);
-        self.begin_effects();
+        self.release(state);
         told
+    }
+
+    /// Unlocks the connection after its session was told something, and carries out what comes of it.
+    fn release(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        self.settle(&mut state);
+        let nothing_to_begin = state.effects.is_empty();
+        drop(state);
+        if !nothing_to_begin {
+            self.begin_effects();
+        }
     }
 
     /// Takes the session's outputs: replies are queued, effects wait to be begun once no lock is held.
@@ -182,8 +190,7 @@ impl Connection {
         if let Some(at) = state.session.next_timeout()
             && state.wakes_at.is_none_or(|wakes_at| at < wakes_at)
         {
-            state.wakes_at = Some(at);
-            self.host.timers.wake_at(at, self);
+            state.wakes_at = Some(self.host.timers.wake_at(at, self));
         }
         if let Some(driver) = state.paused.take_if(|_| state.session.accepts_commands()) {
             driver.wake();
@@ -266,21 +273,19 @@ impl Subscriber for Connection {
         {
             self.host.counters.lost(reason);
             state.session.handle_lost(membership.channel());
-            self.settle(&mut state);
+            self.release(state);
         }
-        drop(state);
-        self.begin_effects();
     }
 }
 
 impl Sleeper for Connection {
     fn wake_up(self: Arc<Self>, now: Timestamp) {
         let mut state = self.state.lock();
-        state.wakes_at = None;
-        state.session.handle_timeout(now);
-        self.settle(&mut state);
-        drop(state);
-        self.begin_effects();
+        // Without this an entry that was overtaken by an earlier one would beget entries of its own for ever.
+        if state.wakes_at.take_if(|at| *at <= now).is_some() {
+            state.session.handle_timeout(now);
+            self.release(state);
+        }
     }
 }
 

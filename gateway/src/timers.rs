@@ -38,9 +38,16 @@ impl<S: Sleeper> Timers<S> {
         }
     }
 
-    /// Wakes `sleeper` at `at`, or up to one [`TICK`] later, if it still exists.
-    pub fn wake_at(&self, at: Timestamp, sleeper: &Arc<S>) {
-        self.wheel.lock().insert(at, Arc::downgrade(sleeper));
+    /// Wakes `sleeper` at `at`, or up to one [`TICK`] later, if it still exists. Earlier if that is beyond the wheel's
+    /// reach; when, is returned.
+    pub fn wake_at(&self, at: Timestamp, sleeper: &Arc<S>) -> Timestamp {
+        self.wheel.lock().insert(at, Arc::downgrade(sleeper))
+    }
+
+    /// How many entries there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.wheel.lock().len()
     }
 
     /// Turns the wheel, for ever.

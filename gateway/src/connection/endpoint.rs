@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::counters::Refused;
 use super::host::Host;
+use super::shutdown::goodbye;
 use super::{Connection, drive};
 use crate::config::WebSocketOptions;
 use crate::registry::Permit;
@@ -73,6 +74,10 @@ async fn begin(endpoint: Arc<Endpoint>, accepted: Accepted, place: Permit) {
     let codec = accepted.codec;
     if let Some(transport) = accepted.connection(&endpoint.options).await {
         let connection = Connection::open(Arc::clone(&endpoint.host), TransportKind::WebSocket, codec);
+        if endpoint.host.admission.is_closed() {
+            // It came in just before the door closed, and may have been missed by the goodbyes.
+            goodbye(&connection);
+        }
         tokio::spawn(drive(connection, transport, place));
     }
 }

@@ -23,8 +23,6 @@ impl Host {
         self.admission.close();
         let all = async {
             self.say_goodbye(options.spread).await;
-            // What was let in just before the door closed.
-            self.say_goodbye(Duration::ZERO).await;
             self.admission.empty().await;
         };
         timeout(options.timeout, all).await.is_ok()
@@ -46,6 +44,7 @@ impl Host {
     }
 }
 
-fn goodbye(connection: &Arc<Connection>) {
+/// Tells a client to go elsewhere.
+pub(super) fn goodbye(connection: &Arc<Connection>) {
     connection.handle_server(ServerCommand::Disconnect(DisconnectCode::Shutdown.into()));
 }

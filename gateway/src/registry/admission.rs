@@ -66,7 +66,7 @@ impl Admission {
 
     /// A place for one more connection.
     pub fn admit(self: &Arc<Self>, now: Timestamp) -> Result<Permit, Refusal> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(Refusal::ShuttingDown);
         }
         let present = self.present.fetch_add(1, Ordering::Relaxed);
@@ -83,6 +83,12 @@ impl Admission {
     /// Lets nobody in any more.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether nobody is let in any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// How many connections there are.

@@ -36,10 +36,12 @@ fn what_is_overdue_comes_with_the_next_tick() {
 #[test]
 fn what_is_beyond_the_reach_comes_early_and_not_at_once() {
     let mut wheel = Wheel::new(at(0));
-    wheel.insert(at(86_400_000), 1);
-    wheel.insert(Timestamp::from_millis(u64::MAX), 2);
+    assert_eq!(wheel.insert(at(50_001), 0), at(50_001));
+    assert_eq!(wheel.insert(at(86_400_000), 1), at(51_100));
+    assert_eq!(wheel.insert(Timestamp::from_millis(u64::MAX), 2), at(51_100));
+    assert_eq!(due(&mut wheel, at(50_100)), [0]);
     assert!(due(&mut wheel, at(51_000)).is_empty());
-    assert_eq!(due(&mut wheel, at(51_200)), [1, 2]);
+    assert_eq!(due(&mut wheel, at(51_100)), [1, 2]);
 }
 
 #[test]

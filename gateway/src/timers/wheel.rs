@@ -31,12 +31,19 @@ impl<K> Wheel<K> {
         }
     }
 
-    /// Puts `key` where it is due at `at`: never earlier, unless `at` is beyond the wheel's reach, and less than one
-    /// tick later.
-    pub fn insert(&mut self, at: Timestamp, key: K) {
-        let tick = at.as_millis().div_ceil(TICK_MILLIS);
-        let tick = tick.clamp(self.next, self.next + SLOTS - 1);
+    /// Puts `key` where it is due at `at`, and never earlier; less than one tick later. If `at` is beyond the wheel's
+    /// reach, the end of its reach takes its place. The time that holds is returned.
+    pub fn insert(&mut self, at: Timestamp, key: K) -> Timestamp {
+        let wanted = at.as_millis().div_ceil(TICK_MILLIS);
+        let tick = wanted.clamp(self.next, self.next + SLOTS - 1);
         self.slots[slot(tick)].push(key);
+        at.min(Timestamp::from_millis(tick * TICK_MILLIS))
+    }
+
+    /// How many keys there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.iter().map(Vec::len).sum()
     }
 
     /// What is due in the earliest slot that `now` has passed; `None` if it has passed none. To be repeated until then.

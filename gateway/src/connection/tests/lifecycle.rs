@@ -14,7 +14,7 @@ use crate::config::ShutdownOptions;
 use crate::connection::local::LocalConnections;
 use crate::connection::{Connection, drive};
 use crate::hub::{EncodedCounters, Hub};
-use crate::session::ServerCommand;
+use crate::session::{ServerCommand, ServerRefresh};
 use crate::transport::TransportKind;
 use crate::transport::websocket::WebSocket;
 
@@ -179,6 +179,31 @@ async fn sessions_keep_their_times() {
         "a ping"
     );
     assert_eq!(mute.receive().await, Received::Closed(3012));
+}
+
+#[tokio::test(start_paused = true)]
+async fn timeouts_that_come_and_go_leave_one_entry_in_the_wheel() {
+    let host = host_with(|options, _| options.expired_close_delay = Duration::ZERO).await;
+    tokio::spawn({
+        let host = Arc::clone(&host);
+        async move { host.timers.run().await }
+    });
+    let _one = client(&host).await;
+    let connection = host.registry.all().pop().unwrap();
+    for seconds in 1..10 {
+        let expires_at = Some(host.clock.now() + Duration::from_secs(5 * seconds));
+        for expires_at in [expires_at, None] {
+            let refresh = ServerRefresh {
+                expires_at,
+                ..ServerRefresh::default()
+            };
+            connection.handle_server(ServerCommand::Refresh(refresh));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    assert_eq!(host.registry.client_count(), 1);
+    assert_eq!(host.timers.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
