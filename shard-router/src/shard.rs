@@ -3,9 +3,8 @@
 //! A shard value is one gateway's way to one shard: its command connections, its Pub/Sub links, and what it knows of
 //! the server's incarnation. Operations never retry and never reconnect behind the caller's back.
 
-#[allow(dead_code)] // The Redis shard will use the rest.
 pub(crate) mod inbox;
-#[allow(dead_code)] // The Redis shard will use the rest.
+pub(crate) mod intent;
 pub(crate) mod metrics;
 mod options;
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::server::Condition;
-use super::shard::{Intent, Shared};
+use super::shard::{LinkUp, Shared};
 use super::state::{LinkEvent, LinkKey};
 use crate::shard::inbox::{Inbox, InboxReader, inbox};
+use crate::shard::intent::Intent;
 use crate::shard::{LinkId, ShardEvents};
 use crate::topology::Incarnation;
 
@@ -61,7 +62,13 @@ fn attach(shared: &Shared, lane: u8, run: &Incarnation) -> Option<Link> {
         lane,
         serial,
     };
-    shared.set_link(lane, Some(key));
+    shared.set_link(
+        lane,
+        Some(LinkUp {
+            key,
+            inbox: Arc::clone(&inbox),
+        }),
+    );
     Some(Link {
         id,
         key,

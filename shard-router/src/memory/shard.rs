@@ -13,9 +13,11 @@ use tokio::time::Instant;
 
 use super::link;
 use super::server::{MemoryServer, Submitted};
-use super::state::{LinkKey, MemoryState};
+use super::state::{LinkEvent, LinkKey, MemoryState};
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
+use crate::shard::inbox::Inbox;
+use crate::shard::intent::Intent;
 use crate::shard::metrics::{Operation, ShardMetrics};
 use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
@@ -36,17 +38,16 @@ pub(super) struct Shared {
     pub(super) options: ShardOptions,
     pub(super) metrics: ShardMetrics,
     pub(super) intent: watch::Sender<Intent>,
-    links: Mutex<Vec<Option<LinkKey>>>,
+    links: Mutex<Vec<Option<LinkUp>>>,
     /// A link found the server not answering and none has come up since.
     unanswered: AtomicBool,
 }
 
-/// What the owner of the shard wants.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Intent {
-    pub(super) trusted: Option<Incarnation>,
-    pub(super) admitted: Generation,
-    pub(super) closed: bool,
+/// A link that is attached to the server.
+#[derive(Clone)]
+pub(super) struct LinkUp {
+    pub(super) key: LinkKey,
+    pub(super) inbox: Arc<Inbox<LinkEvent>>,
 }
 
 impl MemoryShard {
@@ -120,7 +121,10 @@ impl MemoryShard {
         let links = self.0.links.lock();
         let link = |(partition, _): &(Partition, ChannelName)| {
             let lane = lane_of(*partition, u8::try_from(links.len()).unwrap_or(u8::MAX));
-            links[usize::from(lane)].ok_or_else(link_is_down)
+            links[usize::from(lane)]
+                .as_ref()
+                .map(|up| up.key)
+                .ok_or_else(link_is_down)
         };
         channels.iter().map(link).collect()
     }
@@ -133,11 +137,11 @@ impl Drop for MemoryShard {
 }
 
 impl Shared {
-    pub(super) fn set_link(&self, lane: u8, link: Option<LinkKey>) {
-        self.links.lock()[usize::from(lane)] = link;
+    pub(super) fn set_link(&self, lane: u8, link: Option<LinkUp>) {
         if link.is_some() {
             self.unanswered.store(false, Ordering::Relaxed);
         }
+        self.links.lock()[usize::from(lane)] = link;
     }
 
     pub(super) fn link_ended(&self, lane: u8, unanswered: bool) {
@@ -145,6 +149,13 @@ impl Shared {
         if unanswered {
             self.unanswered.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn links_are_up(&self) -> bool {
+        let links = self.links.lock();
+        links
+            .iter()
+            .all(|link| link.as_ref().is_some_and(|up| !up.inbox.is_closed()))
     }
 
     fn trusted_run(&self) -> Result<Incarnation, ShardError> {
@@ -177,28 +188,21 @@ impl Shard for MemoryShard {
             ShardStatus::Unreachable("the memory server is stopped".to_owned())
         } else if self.0.unanswered.load(Ordering::Relaxed) {
             ShardStatus::Unreachable("the memory server does not answer".to_owned())
-        } else if intent.trusted.as_ref() == Some(&condition.run) {
-            ShardStatus::Connected
-        } else {
+        } else if intent.trusted.as_ref() != Some(&condition.run) {
             ShardStatus::Untrusted(condition.run)
+        } else if !self.0.links_are_up() {
+            ShardStatus::Unreachable("a Pub/Sub link is down".to_owned())
+        } else {
+            ShardStatus::Connected
         }
     }
 
     fn trust(&self, incarnation: Option<Incarnation>, admitted: Generation) {
-        self.0.intent.send_if_modified(|intent| {
-            let next = Intent {
-                trusted: incarnation,
-                admitted,
-                closed: intent.closed,
-            };
-            let changed = *intent != next;
-            *intent = next;
-            changed
-        });
+        Intent::trust(&self.0.intent, incarnation, admitted);
     }
 
     fn close(&self) {
-        self.0.intent.send_modify(|intent| intent.closed = true);
+        Intent::close(&self.0.intent);
     }
 
     fn publish(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome> {

@@ -70,6 +70,11 @@ impl<T> Inbox<T> {
         self.closed.notified().await;
     }
 
+    /// Whether nothing more gets in.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.lock().is_none()
+    }
+
     /// Whether a message did not fit.
     pub(crate) fn overflowed(&self) -> bool {
         self.overflowed.load(Ordering::Relaxed)
