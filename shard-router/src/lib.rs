@@ -31,6 +31,7 @@ pub mod membership;
 pub mod memory;
 pub mod partition;
 pub mod publication;
+pub mod redis;
 pub mod ring;
 pub mod router;
 pub mod shard;

@@ -1,0 +1,258 @@
+//! Connecting: to the server, as the right user, and to a run whose name is known before anything else is said.
+
+use std::future::Future;
+use std::time::Duration;
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
+use tokio::time::{Instant, timeout_at};
+
+use super::config::{RedisConfigError, RedisShardConfig};
+use super::health::ConnectionState;
+use super::keys::Keys;
+use super::reply;
+use crate::shard::ShardError;
+use crate::shard::intent::Intent;
+use crate::topology::Incarnation;
+
+/// The first wait after a connection broke or could not be made.
+const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// The longest: also how long a server that came back may go unnoticed.
+const BACKOFF_MOST: Duration = Duration::from_secs(2);
+
+/// Makes connections to one server.
+pub(super) struct Connector {
+    client: Client,
+    pub(super) keys: Keys,
+    timeout: Duration,
+}
+
+/// A connection, and which run is at its other end.
+pub(super) struct Connection {
+    redis: MultiplexedConnection,
+    pub(super) run: Incarnation,
+}
+
+/// Why a request on a connection has no answer.
+#[derive(Clone, Debug)]
+pub(super) enum Broken {
+    /// Its time was over.
+    TimedOut,
+    /// The connection ended, in words.
+    Ended(String),
+}
+
+impl Broken {
+    /// What it means for a request that was sent.
+    pub(super) fn unanswered(&self) -> ShardError {
+        ShardError::Unanswered(self.words())
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::TimedOut => "the server did not answer in time".to_owned(),
+            Self::Ended(words) => words.clone(),
+        }
+    }
+}
+
+impl Connector {
+    pub(super) fn new(config: &RedisShardConfig, timeout: Duration) -> Result<Self, RedisConfigError> {
+        let keys = Keys::new(config.checked_prefix()?);
+        Ok(Self {
+            client: config.client()?,
+            keys,
+            timeout,
+        })
+    }
+
+    /// When something that starts now must have ended.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// How often a quiet connection is tried, and how long the answer may take: a server that stops answering is
+    /// noticed within the command timeout.
+    pub(super) fn ping_every(&self) -> Duration {
+        self.timeout / 2
+    }
+
+    /// Connects and asks for the run's name. `push` is called, and must not block, for everything that comes unasked
+    /// and once when the connection ends.
+    pub(super) async fn connect(
+        &self,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Connection, String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_push_sender(move |info| {
+                push(info);
+                Ok::<(), std::convert::Infallible>(())
+            });
+        let deadline = self.deadline();
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let redis = match timeout_at(deadline, connecting).await {
+            Ok(connected) => connected.map_err(|error| reply::words(&error))?,
+            Err(_) => return Err("connecting took too long".to_owned()),
+        };
+        let mut connection = Connection {
+            redis,
+            run: Incarnation::new(""),
+        };
+        let mut info = ::redis::cmd("INFO");
+        info.arg("server");
+        let answers = connection
+            .send(&pipeline([info]), deadline)
+            .await
+            .map_err(|broken| broken.words())?;
+        connection.run = run_id(answers)?;
+        Ok(connection)
+    }
+
+    /// Connects to the trusted run. Anything else is an error, with the state to report.
+    pub(super) async fn connect_trusted(
+        &self,
+        intent: &Intent,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Connection, ConnectionState> {
+        let connection = self.connect(push).await.map_err(ConnectionState::Down)?;
+        if intent.trusted.as_ref() == Some(&connection.run) {
+            return Ok(connection);
+        }
+        Err(ConnectionState::Untrusted(connection.run))
+    }
+
+    /// Connects to the run that a coordinator means.
+    pub(super) async fn connect_to(&self, run: &Incarnation) -> Result<Connection, ShardError> {
+        let connection = self.connect(|_| ()).await.map_err(ShardError::Unavailable)?;
+        if connection.run == *run {
+            return Ok(connection);
+        }
+        Err(ShardError::Unavailable(format!(
+            "another run answers: {}",
+            connection.run
+        )))
+    }
+}
+
+impl Connection {
+    /// Sends commands in one pipeline; one answer each, errors among them. After an error the connection is of no
+    /// use: answers to what was sent may still come.
+    pub(super) async fn send(
+        &mut self,
+        pipeline: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Broken> {
+        let count = pipeline.len();
+        let sent = self.redis.send_packed_commands(pipeline, 0, count);
+        let answers = within(deadline, sent).await?;
+        if answers.len() == count {
+            return Ok(answers);
+        }
+        Err(Broken::Ended(format!(
+            "{} answers to {count} commands",
+            answers.len()
+        )))
+    }
+
+    /// Sends commands and fails with the first error among the answers.
+    pub(super) async fn run_all(&mut self, commands: Vec<Cmd>, deadline: Instant) -> Result<(), String> {
+        let answers = self
+            .send(&pipeline(commands), deadline)
+            .await
+            .map_err(|broken| broken.words())?;
+        for answer in answers {
+            if let Value::ServerError(error) = answer {
+                return Err(reply::server_error(&error).to_string());
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn ping(&mut self, deadline: Instant) -> Result<(), Broken> {
+        self.send(&pipeline([::redis::cmd("PING")]), deadline)
+            .await
+            .map(drop)
+    }
+
+    /// Subscribes to Pub/Sub channels and waits until each of them is acknowledged.
+    pub(super) async fn subscribe(&mut self, topics: &[String], deadline: Instant) -> Result<(), Broken> {
+        within(deadline, self.redis.subscribe(topics)).await
+    }
+
+    pub(super) async fn unsubscribe(&mut self, topics: &[String], deadline: Instant) -> Result<(), Broken> {
+        within(deadline, self.redis.unsubscribe(topics)).await
+    }
+}
+
+/// The commands as one pipeline.
+pub(super) fn pipeline(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::new();
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
+}
+
+async fn within<T>(
+    deadline: Instant,
+    answer: impl Future<Output = ::redis::RedisResult<T>>,
+) -> Result<T, Broken> {
+    match timeout_at(deadline, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Broken::Ended(reply::words(&error))),
+        Err(_) => Err(Broken::TimedOut),
+    }
+}
+
+fn run_id(answers: Vec<Value>) -> Result<Incarnation, String> {
+    let info = match answers.into_iter().next() {
+        Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
+        Some(Value::VerbatimString { text, .. }) => text,
+        Some(Value::ServerError(error)) => return Err(reply::server_error(&error).to_string()),
+        _ => return Err("INFO was answered with something else".to_owned()),
+    };
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    run.map(|run| Incarnation::new(run.trim()))
+        .ok_or_else(|| "INFO names no run_id".to_owned())
+}
+
+/// Waits that grow with each failure.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+
+    /// How long to wait after one more failure: half to all of a bound that doubles.
+    pub(super) fn failed(&mut self) -> Duration {
+        let bound = BACKOFF_FIRST
+            .saturating_mul(1 << self.failures.min(10))
+            .min(BACKOFF_MOST);
+        self.failures = self.failures.saturating_add(1);
+        bound.mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_a_bound_and_start_over_after_success() {
+        let mut backoff = Backoff::default();
+        let first = backoff.failed();
+        assert!(first >= BACKOFF_FIRST / 2 && first <= BACKOFF_FIRST, "{first:?}");
+        for _ in 0..100 {
+            assert!(backoff.failed() <= BACKOFF_MOST);
+        }
+        assert!(backoff.failed() >= BACKOFF_MOST / 2);
+        backoff.succeeded();
+        assert!(backoff.failed() <= BACKOFF_FIRST);
+    }
+}

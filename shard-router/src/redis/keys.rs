@@ -1,0 +1,156 @@
+//! The names of keys and Pub/Sub channels.
+//!
+//! Every key of a partition carries the hash tag `{p}`, so that a partition's keys would share a Redis Cluster slot.
+
+use crate::partition::Partition;
+
+/// Makes names under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// The owner record: a hash of generation `g`, state `s`, token `t` and epoch floor `f`.
+    pub(super) fn owner(&self, partition: Partition) -> String {
+        self.of(partition, "owner")
+    }
+
+    /// The set of keys that changed while the partition migrates.
+    pub(super) fn dirty(&self, partition: Partition) -> String {
+        self.of(partition, "dirty")
+    }
+
+    /// A channel's publications: a stream with the IDs `<offset>-0`, the envelope in the field `p`.
+    pub(super) fn stream(&self, partition: Partition, channel: &str) -> String {
+        self.of_channel(partition, "stream", channel)
+    }
+
+    /// A channel's position: a hash of epoch `e`, top offset `o`, floor `f`, version `v` and its epoch `ve`.
+    pub(super) fn meta(&self, partition: Partition, channel: &str) -> String {
+        self.of_channel(partition, "meta", channel)
+    }
+
+    /// A channel's members: a hash of envelopes by client.
+    pub(super) fn presence(&self, partition: Partition, channel: &str) -> String {
+        self.of_channel(partition, "presence", channel)
+    }
+
+    /// When each of a channel's members expires: a sorted set of clients by milliseconds.
+    pub(super) fn expiry(&self, partition: Partition, channel: &str) -> String {
+        self.of_channel(partition, "expiry", channel)
+    }
+
+    /// The result of a publication, by idempotency key. The channel's length keeps `a:b` + `c` apart from `a` + `b:c`.
+    pub(super) fn result(&self, partition: Partition, channel: &str, key: &str) -> String {
+        format!(
+            "{}:{{{partition}}}:idem:{}:{channel}:{key}",
+            self.prefix,
+            channel.len()
+        )
+    }
+
+    /// The Pub/Sub channel of a channel.
+    pub(super) fn topic(&self, partition: Partition, channel: &str) -> String {
+        self.of_channel(partition, "pub", channel)
+    }
+
+    /// The Pub/Sub channel of markers.
+    pub(super) fn control(&self) -> String {
+        format!("{}:control", self.prefix)
+    }
+
+    /// The note of the last admission.
+    pub(super) fn admitted(&self) -> String {
+        format!("{}:admitted", self.prefix)
+    }
+
+    /// The channel that a Pub/Sub channel belongs to.
+    pub(super) fn channel_of_topic<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let (_, rest) = self.partition_and_rest(topic)?;
+        rest.strip_prefix("pub:")
+    }
+
+    /// The partition whose data a key is part of; `None` for the records that are never deleted, and for what is not
+    /// ours.
+    pub(super) fn partition_of_data(&self, key: &str) -> Option<Partition> {
+        let (partition, rest) = self.partition_and_rest(key)?;
+        (rest != "owner" && rest != "dirty").then_some(partition)
+    }
+
+    /// Matches every key of every partition, and possibly others.
+    pub(super) fn pattern(&self) -> String {
+        let mut pattern = String::new();
+        for letter in self.prefix.chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '\\' | '^') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        pattern + ":{*}:*"
+    }
+
+    fn partition_and_rest<'a>(&self, name: &'a str) -> Option<(Partition, &'a str)> {
+        let tagged = name.strip_prefix(self.prefix.as_str())?.strip_prefix(":{")?;
+        let (number, rest) = tagged.split_once("}:")?;
+        Some((Partition::from_index(number.parse().ok()?)?, rest))
+    }
+
+    fn of(&self, partition: Partition, kind: &str) -> String {
+        format!("{}:{{{partition}}}:{kind}", self.prefix)
+    }
+
+    fn of_channel(&self, partition: Partition, kind: &str, channel: &str) -> String {
+        format!("{}:{{{partition}}}:{kind}:{channel}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: fn() -> Partition = || Partition::from_index(17).unwrap();
+
+    #[test]
+    fn names_are_as_documented() {
+        let keys = Keys::new("campanile");
+        assert_eq!(keys.owner(P()), "campanile:{17}:owner");
+        assert_eq!(keys.dirty(P()), "campanile:{17}:dirty");
+        assert_eq!(keys.stream(P(), "a:b"), "campanile:{17}:stream:a:b");
+        assert_eq!(keys.meta(P(), "a:b"), "campanile:{17}:meta:a:b");
+        assert_eq!(keys.presence(P(), "a:b"), "campanile:{17}:presence:a:b");
+        assert_eq!(keys.topic(P(), "a:b"), "campanile:{17}:pub:a:b");
+        assert_eq!(keys.control(), "campanile:control");
+    }
+
+    #[test]
+    fn results_of_different_channels_never_share_a_key() {
+        let keys = Keys::new("campanile");
+        assert_ne!(keys.result(P(), "a:b", "c"), keys.result(P(), "a", "b:c"));
+    }
+
+    #[test]
+    fn topics_and_keys_are_read_back() {
+        let keys = Keys::new("cam:pa");
+        for channel in ["news", "a}:b", "{3}:x", "owner", "ünï:*?[", "}"] {
+            assert_eq!(keys.channel_of_topic(&keys.topic(P(), channel)), Some(channel));
+            assert_eq!(keys.partition_of_data(&keys.meta(P(), channel)), Some(P()));
+        }
+        assert_eq!(keys.channel_of_topic(&keys.control()), None);
+        assert_eq!(keys.partition_of_data(&keys.owner(P())), None);
+        assert_eq!(keys.partition_of_data(&keys.dirty(P())), None);
+        assert_eq!(keys.partition_of_data("cam:pa:{4096}:meta:x"), None);
+        assert_eq!(keys.partition_of_data("other:{17}:meta:x"), None);
+    }
+
+    #[test]
+    fn the_pattern_takes_the_prefix_literally() {
+        assert_eq!(Keys::new("a*b").pattern(), "a\\*b:{*}:*");
+    }
+}

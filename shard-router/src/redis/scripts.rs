@@ -1,0 +1,258 @@
+//! The Lua scripts, and the commands that call them.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ::redis::Cmd;
+
+use super::envelope;
+use super::keys::Keys;
+use crate::fence::FenceCommand;
+use crate::partition::Partition;
+use crate::shard::{
+    Announcement, HistoryRange, HistoryRequest, PositionRequest, PresenceEntry, PublishRequest, StreamLimits,
+};
+use crate::topology::{Generation, Token};
+
+/// A script, and the name by which the server knows it.
+struct Script {
+    code: String,
+    hash: String,
+}
+
+impl Script {
+    fn new(code: String) -> Self {
+        let hash = ::redis::Script::new(&code).get_hash().to_owned();
+        Self { code, hash }
+    }
+}
+
+const PRELUDE: &str = include_str!("scripts/prelude.lua");
+
+/// Scripts that serve data, each behind the fence check of the prelude.
+macro_rules! data_script {
+    ($file:literal) => {
+        LazyLock::new(|| Script::new([PRELUDE, include_str!(concat!("scripts/", $file, ".lua"))].join("\n")))
+    };
+}
+
+static PUBLISH: LazyLock<Script> = data_script!("publish");
+static ANNOUNCE: LazyLock<Script> = data_script!("announce");
+static HISTORY: LazyLock<Script> = data_script!("history");
+static POSITIONS: LazyLock<Script> = data_script!("positions");
+static REMOVE_HISTORY: LazyLock<Script> = data_script!("remove_history");
+static ENTER: LazyLock<Script> = data_script!("enter");
+static LEAVE: LazyLock<Script> = data_script!("leave");
+static PRESENCE: LazyLock<Script> = data_script!("presence");
+static FENCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/fence.lua").to_owned()));
+static WIPE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/wipe.lua").to_owned()));
+
+/// The commands that load what a command lane needs.
+pub(super) fn load_for_data() -> Vec<Cmd> {
+    let scripts: [&Script; 8] = [
+        &PUBLISH,
+        &ANNOUNCE,
+        &HISTORY,
+        &POSITIONS,
+        &REMOVE_HISTORY,
+        &ENTER,
+        &LEAVE,
+        &PRESENCE,
+    ];
+    scripts.map(load).into()
+}
+
+/// The commands that load what a coordinator needs.
+pub(super) fn load_for_admin() -> Vec<Cmd> {
+    let scripts: [&Script; 2] = [&FENCE, &WIPE];
+    scripts.map(load).into()
+}
+
+fn load(script: &Script) -> Cmd {
+    let mut command = ::redis::cmd("SCRIPT");
+    command.arg("LOAD").arg(&script.code);
+    command
+}
+
+fn call(script: &Script, keys: &[String]) -> Cmd {
+    let mut command = ::redis::cmd("EVALSHA");
+    command.arg(&script.hash).arg(keys.len()).arg(keys);
+    command
+}
+
+pub(super) fn publish(keys: &Keys, partition: Partition, request: &PublishRequest) -> Cmd {
+    let PublishRequest {
+        channel,
+        publication,
+        stream,
+        idempotency,
+        version,
+        new_epoch,
+    } = request;
+    let none = StreamLimits {
+        size: 0,
+        ttl: Duration::ZERO,
+        meta_ttl: Duration::ZERO,
+    };
+    let limits = stream.unwrap_or(none);
+    let mut names = channel_keys(keys, partition, channel);
+    names.extend(
+        idempotency
+            .as_ref()
+            .map(|key| keys.result(partition, channel, &key.key)),
+    );
+    let mut command = call(&PUBLISH, &names);
+    command
+        .arg(keys.topic(partition, channel))
+        .arg(envelope::encode_publication(publication));
+    command
+        .arg(limits.size)
+        .arg(millis(limits.ttl))
+        .arg(millis(limits.meta_ttl.max(limits.ttl)));
+    command.arg(new_epoch.as_str());
+    match idempotency {
+        // A TTL of nothing is none that Redis takes.
+        Some(key) => command.arg(millis(key.ttl).max(1)),
+        None => command.arg(""),
+    };
+    match version {
+        Some(version) => command.arg(version.number).arg(&version.epoch),
+        None => command.arg("").arg(""),
+    };
+    command
+}
+
+pub(super) fn announce(keys: &Keys, partition: Partition, channel: &str, message: &Announcement) -> Cmd {
+    let envelope = match message {
+        Announcement::Join(info) => envelope::encode_join(info),
+        Announcement::Leave(info) => envelope::encode_leave(info),
+    };
+    let mut command = call(&ANNOUNCE, &[keys.owner(partition), keys.dirty(partition)]);
+    command.arg(keys.topic(partition, channel)).arg(envelope);
+    command
+}
+
+pub(super) fn history(keys: &Keys, partition: Partition, request: &HistoryRequest) -> Cmd {
+    let mut command = call(&HISTORY, &channel_keys(keys, partition, &request.channel));
+    command
+        .arg(millis(request.meta_ttl))
+        .arg(request.new_epoch.as_str());
+    let HistoryRange {
+        since,
+        limit,
+        reverse,
+    } = request.range;
+    let since = since.map(campanile_common::Offset::get);
+    // An entry's ID is `<offset>-0`: "(7" stands for all after it, or before it.
+    let bound = since.map(|offset| format!("({offset}-0"));
+    if reverse {
+        command
+            .arg("XREVRANGE")
+            .arg(bound.as_deref().unwrap_or("+"))
+            .arg("-");
+    } else {
+        command
+            .arg("XRANGE")
+            .arg(bound.as_deref().unwrap_or("-"))
+            .arg("+");
+    }
+    match limit {
+        // Nothing is before the first; Redis takes no such end.
+        _ if reverse && since == Some(0) => command.arg(0),
+        Some(limit) => command.arg(limit),
+        None => command.arg(""),
+    };
+    command
+}
+
+pub(super) fn position(keys: &Keys, request: &PositionRequest) -> Cmd {
+    let mut command = call(
+        &POSITIONS,
+        &channel_keys(keys, request.partition, &request.channel),
+    );
+    command
+        .arg(millis(request.meta_ttl))
+        .arg(request.new_epoch.as_str());
+    command
+}
+
+pub(super) fn remove_history(keys: &Keys, partition: Partition, channel: &str) -> Cmd {
+    call(&REMOVE_HISTORY, &channel_keys(keys, partition, channel)[..3])
+}
+
+pub(super) fn enter(keys: &Keys, entry: &PresenceEntry) -> Cmd {
+    let mut command = call(&ENTER, &member_keys(keys, entry.partition, &entry.channel));
+    command
+        .arg(&entry.info.client)
+        .arg(envelope::encode_member(&entry.info))
+        .arg(millis(entry.ttl));
+    command
+}
+
+pub(super) fn leave(keys: &Keys, partition: Partition, channel: &str, client: &str) -> Cmd {
+    let mut command = call(&LEAVE, &member_keys(keys, partition, channel));
+    command.arg(client);
+    command
+}
+
+pub(super) fn presence(keys: &Keys, partition: Partition, channel: &str) -> Cmd {
+    call(&PRESENCE, &member_keys(keys, partition, channel))
+}
+
+pub(super) fn fence(keys: &Keys, partition: Partition, command: &FenceCommand) -> Cmd {
+    let (act, generation, token, keep_epochs) = match command {
+        FenceCommand::Admit {
+            generation,
+            keep_epochs,
+        } => ("admit", generation, Token(0), *keep_epochs),
+        FenceCommand::Reopen { generation } => ("reopen", generation, Token(0), false),
+        FenceCommand::Fresh { generation, token } => ("fresh", generation, *token, false),
+        FenceCommand::Open { generation, token } => ("open", generation, *token, false),
+    };
+    let mut call = call(&FENCE, &[keys.owner(partition)]);
+    call.arg(act)
+        .arg(generation.0)
+        .arg(token.0)
+        .arg(u8::from(keep_epochs));
+    call.arg(keys.control()).arg(partition.to_string());
+    call
+}
+
+pub(super) fn wipe(owner: String, data: Vec<String>, generation: Generation, token: Token) -> Cmd {
+    let mut names = vec![owner];
+    names.extend(data);
+    let mut command = call(&WIPE, &names);
+    command.arg(generation.0).arg(token.0);
+    command
+}
+
+/// Asks for a partition's owner record.
+pub(super) fn owner(keys: &Keys, partition: Partition) -> Cmd {
+    let mut command = ::redis::cmd("HMGET");
+    command.arg(keys.owner(partition)).arg(&["g", "s", "t", "f"]);
+    command
+}
+
+fn channel_keys(keys: &Keys, partition: Partition, channel: &str) -> Vec<String> {
+    vec![
+        keys.owner(partition),
+        keys.dirty(partition),
+        keys.stream(partition, channel),
+        keys.meta(partition, channel),
+    ]
+}
+
+fn member_keys(keys: &Keys, partition: Partition, channel: &str) -> [String; 4] {
+    [
+        keys.owner(partition),
+        keys.dirty(partition),
+        keys.presence(partition, channel),
+        keys.expiry(partition, channel),
+    ]
+}
+
+/// Milliseconds as Redis takes them. A century is for ever, and keeps sums in Lua's numbers exact.
+fn millis(duration: Duration) -> u64 {
+    const CENTURY: u64 = 100 * 366 * 24 * 3600 * 1000;
+    u64::try_from(duration.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
+}

@@ -1,0 +1,70 @@
+-- Stands before every data script. KEYS[1] is the partition's owner record, KEYS[2] the set of the keys that changed
+-- while it migrates. A script returns nothing at all where the partition is not served.
+local owner = redis.call('HMGET', KEYS[1], 's', 'f')
+local migrating = owner[1] == 'migrating'
+if owner[1] ~= 'open' and not migrating then
+  return false
+end
+local floor = owner[2]
+
+-- Notes a key that is written, deleted or given another TTL.
+local function note(key)
+  if migrating then
+    redis.call('SADD', KEYS[2], key)
+  end
+end
+
+-- The server's time in milliseconds.
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Numbers are doubles here: exact to 2^53, and printed without an exponent only on request.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- A full server refuses a script's first write or none, and only if that write needs memory. So each script that adds
+-- something begins with a write that does.
+
+-- Makes sure that a stream has a valid epoch. Returns the epoch and the top offset as text.
+local function position(meta, stream, new_epoch)
+  local known = redis.call('HMGET', meta, 'e', 'o', 'f')
+  if not known[1] then
+    redis.call('HSET', meta, 'e', new_epoch, 'o', '0', 'f', floor)
+    if redis.call('DEL', stream) == 1 then
+      note(stream)
+    end
+    return new_epoch, '0'
+  elseif known[3] ~= floor then
+    redis.call('HSET', meta, 'e', new_epoch, 'f', floor)
+    return new_epoch, known[2]
+  end
+  return known[1], known[2]
+end
+
+-- Keeps a stream's position for `ttl` ms and never shorter than its content.
+local function keep(meta, stream, ttl)
+  redis.call('PEXPIRE', meta, math.max(tonumber(ttl), redis.call('PTTL', stream)))
+  note(meta)
+end
+
+-- Drops the members of a channel's presence whose time is over.
+local function expire(members, expiry, time)
+  local gone
+  repeat
+    gone = redis.call('ZRANGEBYSCORE', expiry, '-inf', time, 'LIMIT', 0, 1000)
+    if #gone > 0 then
+      redis.call('HDEL', members, unpack(gone))
+      redis.call('ZREM', expiry, unpack(gone))
+      note(members)
+      note(expiry)
+    end
+  until #gone < 1000
+end
+
+-- What subscribers receive: offset, length of the epoch, epoch, envelope. Offset 0: not of a stream.
+local function send(topic, offset, epoch, envelope)
+  redis.call('PUBLISH', topic, offset .. ' ' .. #epoch .. ' ' .. epoch .. envelope)
+end
