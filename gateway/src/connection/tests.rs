@@ -42,6 +42,53 @@ async fn several_commands_of_one_frame_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn what_a_client_missed_it_recovers() {
+    let host = host_with(|_, channels| channels.without_namespace.force_recovery = true).await;
+    let mut first = client(&host).await;
+    let reply = first.subscribe("news").await;
+    let epoch = reply["subscribe"]["epoch"].as_str().unwrap().to_owned();
+    drop(first);
+    for number in 1..=3 {
+        publish(&host, "news", &number.to_string()).await;
+    }
+    let mut second = client(&host).await;
+    let request = format!(r#"{{"channel":"news","recover":true,"epoch":"{epoch}","offset":1}}"#);
+    let reply = second.call("subscribe", &request).await;
+    let result = &reply["subscribe"];
+    assert_eq!(result["recovered"], true, "{reply}");
+    let data = |publication: &serde_json::Value| publication["data"].as_u64().unwrap();
+    let missed: Vec<_> = result["publications"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(data)
+        .collect();
+    assert_eq!(missed, [2, 3]);
+    publish(&host, "news", "4").await;
+    assert_eq!(second.publication().await["offset"], 4);
+}
+
+#[tokio::test]
+async fn presence_and_history_are_answered() {
+    let host = host_with(|_, channels| channels.without_namespace.presence = true).await;
+    let mut ann = client(&host).await;
+    ann.subscribe("room").await;
+    publish(&host, "room", "1").await;
+    let mut bob = client(&host).await;
+    let reply = bob.call("presence", r#"{"channel":"room"}"#).await;
+    assert_eq!(
+        reply["presence"]["presence"].as_object().unwrap().len(),
+        1,
+        "{reply}"
+    );
+    let reply = bob.call("history", r#"{"channel":"room","limit":10}"#).await;
+    assert_eq!(reply["history"]["publications"][0]["data"], 1, "{reply}");
+    ann.call("unsubscribe", r#"{"channel":"room"}"#).await;
+    let reply = bob.call("presence_stats", r#"{"channel":"room"}"#).await;
+    assert_eq!(reply["presence_stats"], json!({}), "{reply}");
+}
+
+#[tokio::test]
 async fn joins_and_leaves_are_told_to_those_who_want_them() {
     let host = host_with(|_, channels| {
         channels.without_namespace.join_leave = true;
