@@ -270,3 +270,6 @@ fn weight(request: &PublishRequest) -> usize {
         .map_or(0, |idempotency| idempotency.key.len());
     STRUCTURE + request.publication.data.len() + request.channel.len() + tags + key
 }
+
+#[cfg(test)]
+mod tests;

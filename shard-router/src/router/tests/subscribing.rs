@@ -266,3 +266,40 @@ async fn nobody_misses_or_repeats_anything_however_subscribers_come_and_go() {
     }
     eventually("all channels are let go", || router.core.channels.len() == 0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_somebody_wants_is_never_taken_off() {
+    let cluster = Cluster::open(1).await;
+    let router = cluster.router();
+    let channel = cluster.channel_on(1);
+    let first = Witness::subscribe(&router, &channel, None).await.unwrap();
+    first.leave(&router);
+    // Comes back while the unsubscription is on its way.
+    let second = Witness::subscribe(&router, &channel, None).await.unwrap();
+    let entry = router.core.channels.get(&channel).unwrap();
+    assert!(!router.core.channels.remove_unwanted(&entry));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    router.publish(publish(&channel, 1)).await.unwrap();
+    second.reaches(1).await;
+    assert_eq!(first.seen(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reply_comes_before_whatever_is_published_after_it() {
+    let cluster = Cluster::open(1).await;
+    let router = cluster.router();
+    let channel = cluster.channel_on(1);
+    let mut joining = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (gateway, name) = (Arc::clone(&router), channel.clone());
+        joining.spawn(async move { Witness::subscribe(&gateway, &name, None).await.unwrap() });
+        for _ in 0..3 {
+            router.publish(publish(&channel, "x")).await.unwrap();
+        }
+    }
+    while let Some(witness) = joining.join_next().await {
+        let witness = witness.unwrap();
+        // Panics unless the reply is first and all that follows is dense.
+        eventually("all is seen", || witness.offsets().last() == Some(&300)).await;
+    }
+}
