@@ -191,7 +191,7 @@ impl<A: Audience> Core<A> {
             for reason in lost {
                 self.metrics.lost(reason);
                 let position = state.delivered().map(ToString::to_string);
-                tracing::warn!(channel = %channel.name, reason = reason.label(), position, "continuity lost");
+                tracing::debug!(channel = %channel.name, reason = reason.label(), position, "continuity lost");
             }
             if state.joining > 0 && state.feed.is_live() {
                 channel.progress.notify_waiters();

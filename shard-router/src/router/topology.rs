@@ -40,8 +40,12 @@ impl<A: Audience> Core<A> {
         *self.applied.borrow()
     }
 
-    /// The way to shard `id`, opened now if it was not yet; `None` if this gateway was not told how to reach it.
+    /// The way to shard `id`, opened now if it was not yet; `None` if this gateway was not told how to reach it, or
+    /// ends.
     pub(super) fn open(self: &Arc<Self>, id: &ShardId) -> Option<Arc<OpenedShard>> {
+        if self.shutdown.is_cancelled() {
+            return None;
+        }
         self.opened
             .get_or_open(id, self.config.concurrent_reads, |links| {
                 self.factory.open(id, Arc::new(Listener::new(self, links)))
