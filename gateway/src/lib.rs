@@ -1,5 +1,6 @@
 //! The Campanile gateway: client connections at the edge, sessions, permissions, the hub, the server API.
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod cli;

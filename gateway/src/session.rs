@@ -71,6 +71,7 @@ pub use command::{ServerCommand, ServerRefresh, ServerSubscribe, SubscriptionSet
 pub use context::{SessionContext, Start};
 pub use effect::{Effect, HistorySpec, Output, PublishSpec, Recover, RequestId, SubscribeSpec};
 pub use outcome::{Joined, Outcome, Recovery};
+pub(crate) use publish::fits as payload_fits;
 
 use connect::Connecting;
 use limits::{RateMeter, Verdict};

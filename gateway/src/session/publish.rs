@@ -54,7 +54,7 @@ impl Session {
 }
 
 /// Whether a payload is what the namespace asks for.
-pub(super) fn fits(format: PublicationFormat, data: &[u8]) -> bool {
+pub(crate) fn fits(format: PublicationFormat, data: &[u8]) -> bool {
     match format {
         PublicationFormat::NotEmpty => !data.is_empty(),
         PublicationFormat::Json => payload::is_json(data),

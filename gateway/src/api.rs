@@ -1,0 +1,82 @@
+//! The server API over HTTP: what an application's backend asks for, `POST <prefix>/<method>`, JSON in and out.
+//!
+//! * `handler`: HTTP: who may call, the body and its limits, how errors are answered.
+//! * `method`: which methods there are, and the way from a name to the code.
+//! * `publish`, `streams`, `connections`, `batch`: the methods. Those about channels go to the router; those about
+//!   connections to every gateway of the [cluster](crate::cluster).
+//! * `params`, `results`, `error`: what goes in and comes out.
+
+mod batch;
+mod connections;
+mod error;
+mod handler;
+mod meters;
+mod method;
+mod params;
+mod publish;
+mod results;
+mod streams;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::ApiError;
+pub use method::Method;
+
+use std::sync::Arc;
+
+use campanile_common::ChannelName;
+use campanile_common::ErrorCode;
+use campanile_shard_router::audience::Audience;
+use campanile_shard_router::router::Router;
+
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::ApiOptions;
+use crate::config::options::{ChannelOptions, NamespaceOptions};
+use meters::Meters;
+
+/// What the methods need.
+pub struct Api<A: Audience> {
+    router: Arc<Router<A>>,
+    cluster: Cluster,
+    channels: Arc<ChannelOptions>,
+    clock: Clock,
+    meters: Meters,
+}
+
+impl<A: Audience> Api<A> {
+    /// An API on these parts.
+    #[must_use]
+    pub fn new(
+        router: Arc<Router<A>>,
+        cluster: Cluster,
+        channels: Arc<ChannelOptions>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            router,
+            cluster,
+            channels,
+            clock,
+            meters: Meters::register(),
+        }
+    }
+
+    /// The routes at which it is served.
+    pub fn routes(self, options: &ApiOptions) -> axum::Router {
+        handler::routes(Arc::new(self), options)
+    }
+
+    /// The channel of that name and its rules.
+    fn channel(&self, name: &str) -> Result<(ChannelName, &NamespaceOptions), ApiError> {
+        let channel = self
+            .channels
+            .syntax
+            .parse(name)
+            .map_err(|error| ApiError::bad_request(&error))?;
+        let options = self.channels.resolve(&channel);
+        let options = options.map_err(|_| ApiError::from(ErrorCode::UnknownChannel))?;
+        Ok((channel, options))
+    }
+}
