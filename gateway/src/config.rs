@@ -31,7 +31,7 @@ pub use schema::Schema;
 pub use server::{
     ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
 };
-pub use shards::{ClusterOptions, RedisShard, ShardsOptions};
+pub use shards::{ClusterOptions, EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
 
 use options::{AuthOptions, ChannelOptions, ClientOptions};

@@ -1,10 +1,12 @@
 //! The shards and how gateways work with them: validated.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use campanile_shard_router::topology::ShardId;
 
+use super::clients::some_text;
 use super::raw::{self, Raw};
 use super::redis::{Defaults, RedisUrl};
 use super::report::Report;
@@ -12,10 +14,19 @@ use super::report::Report;
 /// Which shards there are.
 #[derive(Clone, Debug)]
 pub enum ShardsOptions {
-    /// So many in this process.
-    Embedded(u8),
+    /// In this process.
+    Embedded(EmbeddedShards),
     /// These.
     Redis(Vec<RedisShard>),
+}
+
+/// Shards in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbeddedShards {
+    /// How many.
+    pub count: usize,
+    /// Bytes that each may hold.
+    pub max_bytes: usize,
 }
 
 /// A shard on a Redis.
@@ -25,6 +36,8 @@ pub struct RedisShard {
     pub id: ShardId,
     /// Where it is.
     pub url: RedisUrl,
+    /// The certificates that sign the server's; `None`: those that browsers trust.
+    pub ca_file: Option<PathBuf>,
     /// Its share relative to the others'.
     pub weight: u32,
     /// Whether it keeps everything that it acknowledged.
@@ -40,8 +53,6 @@ pub struct ClusterOptions {
     pub prefix: String,
     /// How long a shard's answer may take.
     pub command_timeout: Duration,
-    /// How long connecting to a shard may take.
-    pub connect_timeout: Duration,
     /// How long a publication may wait for its shard.
     pub publish_wait: Duration,
     /// How long a presence entry stays without being refreshed.
@@ -55,7 +66,7 @@ pub(super) fn shards(raw: &Raw, report: &mut Report) -> ShardsOptions {
         "redis" => ShardsOptions::Redis(centrifugo_engine(&raw.engine.redis, report)),
         other => {
             report.error(format!("engine.type: {other:?} is none; write memory or redis"));
-            ShardsOptions::Embedded(1)
+            embedded(&raw.embedded, report)
         }
     }
 }
@@ -64,7 +75,10 @@ fn embedded(raw: &raw::Embedded, report: &mut Report) -> ShardsOptions {
     if raw.shards == 0 {
         report.error("embedded.shards: 0 shards hold nothing; write how many, such as 4");
     }
-    ShardsOptions::Embedded(raw.shards)
+    ShardsOptions::Embedded(EmbeddedShards {
+        count: usize::from(raw.shards),
+        max_bytes: usize::try_from(raw.max_bytes).unwrap_or(usize::MAX),
+    })
 }
 
 fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
@@ -89,6 +103,7 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
             Ok(url) => shards.push(RedisShard {
                 id: ShardId::new(&shard.name),
                 url,
+                ca_file: some_text(&shard.ca_file).map(PathBuf::from),
                 weight: shard.weight,
                 durable: shard.durable,
             }),
@@ -116,6 +131,7 @@ fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisSh
             Ok(url) => shards.push(RedisShard {
                 id: ShardId::new(&format!("redis-{}", index + 1)),
                 url,
+                ca_file: None,
                 weight: 1,
                 durable: false,
             }),
@@ -126,15 +142,8 @@ fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisSh
 }
 
 pub(super) fn cluster(raw: &Raw, shards: &ShardsOptions, report: &mut Report) -> ClusterOptions {
-    for (key, duration) in [
-        ("cluster.command_timeout", raw.cluster.command_timeout),
-        ("engine.redis.connect_timeout", raw.engine.redis.connect_timeout),
-    ] {
-        if duration.is_zero() {
-            report.error(format!(
-                "{key}: 0s leaves no time; write a duration, such as \"2s\""
-            ));
-        }
+    if raw.cluster.command_timeout.is_zero() {
+        report.error("cluster.command_timeout: 0s leaves no time; write a duration, such as \"2s\"");
     }
     let prefix = match raw.engine.redis.prefix.as_str() {
         "" => &raw.cluster.prefix,
@@ -149,7 +158,6 @@ pub(super) fn cluster(raw: &Raw, shards: &ShardsOptions, report: &mut Report) ->
         store: store(raw, shards, report),
         prefix: prefix.to_owned(),
         command_timeout: raw.cluster.command_timeout.get(),
-        connect_timeout: raw.engine.redis.connect_timeout.get(),
         publish_wait: raw.cluster.publish_wait.get(),
         presence_ttl: raw.engine.redis.presence_ttl.get(),
     }

@@ -39,8 +39,6 @@ pub struct EngineRedis {
     pub password: String,
     /// The database, for addresses that name none.
     pub db: u32,
-    /// How long connecting may take.
-    pub connect_timeout: HumanDuration,
     /// How long a presence entry stays without being refreshed: so long a killed gateway's clients seem present.
     pub presence_ttl: HumanDuration,
 }
@@ -53,7 +51,6 @@ impl Default for EngineRedis {
             user: String::new(),
             password: String::new(),
             db: 0,
-            connect_timeout: HumanDuration::from_secs(1),
             presence_ttl: HumanDuration::from_secs(60),
         }
     }
@@ -65,11 +62,16 @@ impl Default for EngineRedis {
 pub struct Embedded {
     /// How many.
     pub shards: u8,
+    /// How many bytes of streams and presence each may hold; beyond it publications are refused.
+    pub max_bytes: u64,
 }
 
 impl Default for Embedded {
     fn default() -> Self {
-        Self { shards: 4 }
+        Self {
+            shards: 4,
+            max_bytes: 256 << 20,
+        }
     }
 }
 
@@ -81,6 +83,8 @@ pub struct Shard {
     pub name: String,
     /// `redis://user:password@host:port/db`, or `rediss://` with TLS.
     pub url: String,
+    /// PEM file with the certificates that sign the server's; empty: those that browsers trust.
+    pub ca_file: String,
     /// Its share of the channels relative to the others'.
     pub weight: u32,
     /// It never loses what it acknowledged (`appendfsync always`), so positions survive its restart.
@@ -92,6 +96,7 @@ impl Default for Shard {
         Self {
             name: String::new(),
             url: String::new(),
+            ca_file: String::new(),
             weight: 1,
             durable: false,
         }
