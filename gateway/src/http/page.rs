@@ -19,7 +19,7 @@ const PAGE: &str = include_str!("../page/index.html");
 
 /// The page needs nothing from elsewhere and nobody may frame it.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Longest name of a visitor in bytes.
 const MAX_NAME: usize = 32;
