@@ -1,10 +1,14 @@
 //! The gateway as a program: the parts in the order in which they are made, and their end in the reverse order.
 //!
-//! Configuration, log, metrics, sockets, topology store and shards, clients, API. The sockets come early, so that a
-//! taken address ends the start before anything else has happened.
+//! Configuration, log, metrics, sockets; topology store and ways to the shards (`shards`); router, connections, cluster,
+//! coordinator (`gateway`); HTTP. The sockets come early, so that a taken address ends the start before anything
+//! else has happened; they are announced last, when there is somebody to answer.
 
 mod announce;
+mod gateway;
+mod page;
 mod readiness;
+mod shards;
 mod signals;
 mod sockets;
 
@@ -12,16 +16,14 @@ use anyhow::Context as _;
 use tokio::runtime;
 
 use crate::cli::{Exit, refuse};
-use crate::clock::Clock;
-use crate::config::options::SecretKey;
 use crate::config::{Config, Sources};
 use crate::exporter::Exporter;
-use crate::http::{DemoTokens, Endpoints, page, routers};
+use crate::http::{Endpoints, routers};
 use crate::logging;
 
-use readiness::Probe;
+use gateway::Gateway;
 use signals::Signals;
-use sockets::Sockets;
+use sockets::{Serving, Sockets};
 
 /// Runs a gateway until it is told to end.
 #[must_use]
@@ -48,12 +50,17 @@ async fn run(config: Config) -> anyhow::Result<Exit> {
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
     let sockets = Sockets::bind(&config.http).await?;
+    let (gateway, api) = Gateway::start(&config, sockets.public())?;
     let endpoints = Endpoints {
-        clients: axum::Router::new(),
-        api: axum::Router::new(),
-        readiness: std::sync::Arc::new(Probe),
+        clients: gateway.clients(&config),
+        api: config
+            .api
+            .as_ref()
+            .map(|options| api.routes(options))
+            .unwrap_or_default(),
+        readiness: gateway.readiness(),
         exporter,
-        page: demo_page(&config, Clock::start()),
+        page: page::routes(&config, gateway.clock()),
     };
     announce::listening(&sockets);
     if let Some(demo) = &config.demo {
@@ -61,17 +68,17 @@ async fn run(config: Config) -> anyhow::Result<Exit> {
     }
     let serving = sockets.serve(routers(&config.http, endpoints));
     signals.next().await;
-    serving.stop().await;
-    Ok(Exit::Success)
+    tracing::info!("told to end: clients are sent elsewhere; told again, it ends at once");
+    tokio::select! {
+        () = end(gateway, serving, &config) => Ok(Exit::Success),
+        () = signals.next() => Ok(Exit::Forced),
+    }
 }
 
-/// The page where it is configured; with tokens only for visitors on this machine, to a gateway that is nobody else's.
-fn demo_page(config: &Config, clock: Clock) -> axum::Router {
-    if !config.http.page {
-        return axum::Router::new();
-    }
-    let is_own = config.http.public.ip().is_loopback();
-    let key = config.demo.as_ref().filter(|_| is_own);
-    let key = key.and_then(|demo| SecretKey::new(demo.token_secret.as_bytes()));
-    page(key.map(|key| DemoTokens { key, clock }))
+/// Ends in the reverse order: clients first, while everything that they need is still there.
+async fn end(gateway: Gateway, serving: Serving, config: &Config) {
+    gateway.send_clients_away(config.shutdown).await;
+    serving.stop().await;
+    gateway.leave().await;
+    tracing::info!("the end");
 }

@@ -1,25 +1,85 @@
 //! What this gateway can reach.
 
-use crate::http::{Readiness, ReadyReport, StoreReport};
+use std::sync::Arc;
+
+use campanile_shard_router::coordinator::CoordinatorStatus;
+use campanile_shard_router::router::ShardHealth;
+use campanile_shard_router::shard::ShardStatus;
+use campanile_shard_router::store::TopologyStore;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::gateway::ClientRouter;
+use crate::http::{Readiness, ReadyReport, ShardReport, StoreReport};
 
 /// Asks the parts.
-#[derive(Debug)]
-pub(super) struct Probe;
+pub(super) struct Probe {
+    pub(super) gateway: String,
+    pub(super) store: Arc<dyn TopologyStore>,
+    pub(super) router: Arc<ClientRouter>,
+    pub(super) coordinator: watch::Receiver<CoordinatorStatus>,
+    pub(super) ending: CancellationToken,
+}
 
 impl Readiness for Probe {
     fn report(&self) -> ReadyReport {
+        let topology = self.router.topology();
+        let store = store(self.store.status());
+        let shards: Vec<ShardReport> = self.router.shard_health().into_iter().map(shard).collect();
+        let missing: Vec<String> = shards
+            .iter()
+            .filter(|shard| shard.status != CONNECTED)
+            .map(|shard| shard.name.clone())
+            .collect();
+        let problems = problems(&self.coordinator.borrow());
+        let shutting_down = self.ending.is_cancelled();
+        let reaches_all = topology.is_some() && store.reachable && missing.is_empty();
         ReadyReport {
-            ready: false,
-            gateway: String::new(),
-            shutting_down: false,
-            generation: None,
-            store: StoreReport {
-                reachable: false,
-                error: None,
-            },
-            shards: Vec::new(),
-            missing: Vec::new(),
-            problems: vec!["there are no shards yet".to_owned()],
+            ready: reaches_all && problems.is_empty() && !shutting_down,
+            gateway: self.gateway.clone(),
+            shutting_down,
+            generation: topology.map(|topology| topology.generation.0),
+            store,
+            shards,
+            missing,
+            problems,
         }
     }
+}
+
+const CONNECTED: &str = "connected";
+
+fn store(status: Result<(), String>) -> StoreReport {
+    StoreReport {
+        reachable: status.is_ok(),
+        error: status.err(),
+    }
+}
+
+fn shard(health: ShardHealth) -> ShardReport {
+    let (status, error) = match health.status {
+        ShardStatus::Connected => (CONNECTED, None),
+        ShardStatus::Untrusted(run) => ("untrusted", Some(format!("run {run} is not admitted (yet)"))),
+        ShardStatus::Unreachable(error) => ("unreachable", Some(error)),
+    };
+    ShardReport {
+        name: health.id.to_string(),
+        address: health.address,
+        status,
+        error,
+        partitions: health.partitions,
+    }
+}
+
+/// What the coordinator sees and the shards' connections do not show.
+fn problems(status: &CoordinatorStatus) -> Vec<String> {
+    let list = status
+        .list
+        .as_ref()
+        .map(|difference| format!("shards: {difference}"));
+    let troubles = status
+        .troubles
+        .iter()
+        .map(|(shard, trouble)| format!("{shard}: {trouble}"));
+    list.into_iter().chain(troubles).collect()
 }

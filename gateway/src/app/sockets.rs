@@ -33,6 +33,11 @@ impl Sockets {
         Ok(Self { public, internal })
     }
 
+    /// Where clients connect to.
+    pub(super) fn public(&self) -> SocketAddr {
+        self.public.address()
+    }
+
     /// All addresses, the public one first.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         let sockets = std::iter::once(&self.public).chain(&self.internal);

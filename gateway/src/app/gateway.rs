@@ -1,0 +1,172 @@
+//! The parts of a running gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts};
+use campanile_shard_router::router::{Router, RouterConfig};
+use campanile_shard_router::store::{GatewayId, TopologyStore};
+use rand::Rng as _;
+use tokio_util::sync::CancellationToken;
+
+use super::readiness::Probe;
+use super::shards::Backend;
+use crate::api::Api;
+use crate::clock::Clock;
+use crate::cluster::Cluster;
+use crate::config::{Config, ShutdownOptions};
+use crate::connection::Connection;
+use crate::connection::endpoint::websocket;
+use crate::connection::host::Host;
+use crate::connection::local::LocalConnections;
+use crate::http::Readiness;
+use crate::hub::{EncodedCounters, Hub};
+use crate::session::SessionContext;
+use crate::transport::origin::AllowedOrigins;
+
+/// The router of client connections.
+pub(super) type ClientRouter = Router<Hub<Connection>>;
+
+/// A running gateway.
+pub(super) struct Gateway {
+    id: GatewayId,
+    name: String,
+    store: Arc<dyn TopologyStore>,
+    router: Arc<ClientRouter>,
+    host: Arc<Host>,
+    coordinator: Coordinator,
+    /// Cancelled once clients are sent elsewhere.
+    ending: CancellationToken,
+}
+
+impl Gateway {
+    /// Makes the parts and begins their work. Nothing that is out of reach keeps it from starting.
+    pub(super) fn start(
+        config: &Config,
+        address: SocketAddr,
+    ) -> anyhow::Result<(Self, Api<Hub<Connection>>)> {
+        let name = config.node_name.clone().unwrap_or_else(|| made_up_name(address));
+        let id = unique_id(&name);
+        tracing::info!(gateway = %id.0, "starting");
+        let clock = Clock::start();
+        let backend = Backend::open(config)?;
+        let router = Router::start(
+            router_config(config),
+            Arc::new(Hub::new(EncodedCounters::register())),
+            Arc::clone(&backend.store),
+            backend.factory,
+            id.clone(),
+        );
+        let sessions = SessionContext::new(config.client.clone(), config.channel.clone(), &config.auth);
+        let host = Host::new(Arc::clone(&router), sessions, clock);
+        tokio::spawn({
+            let host = Arc::clone(&host);
+            async move { host.timers.run().await }
+        });
+        let cluster = Cluster::join(
+            id.clone(),
+            Arc::clone(&backend.store),
+            Arc::new(LocalConnections::new(
+                Arc::clone(&host),
+                id.0.to_string(),
+                name.clone(),
+            )),
+            config.cluster.command_timeout,
+        );
+        let api = Api::new(
+            Arc::clone(&router),
+            cluster,
+            Arc::new(config.channel.clone()),
+            clock,
+        );
+        let coordinator = Coordinator::start(CoordinatorParts {
+            gateway: id.clone(),
+            configured: backend.configured,
+            store: Arc::clone(&backend.store),
+            shards: Arc::clone(&router) as _,
+        });
+        let gateway = Self {
+            id,
+            name,
+            store: backend.store,
+            router,
+            host,
+            coordinator,
+            ending: CancellationToken::new(),
+        };
+        Ok((gateway, api))
+    }
+
+    /// What tells the time to all parts.
+    pub(super) fn clock(&self) -> Clock {
+        self.host.clock
+    }
+
+    /// The routes at which clients connect.
+    pub(super) fn clients(&self, config: &Config) -> axum::Router {
+        let Some(options) = &config.websocket else {
+            return axum::Router::new();
+        };
+        let origins = AllowedOrigins::new(&config.allowed_origins);
+        let handler = websocket(Arc::clone(&self.host), options.clone(), origins);
+        axum::Router::new().route(&options.path, handler)
+    }
+
+    /// What `/ready` asks.
+    pub(super) fn readiness(&self) -> Arc<dyn Readiness> {
+        Arc::new(Probe {
+            gateway: self.name.clone(),
+            store: Arc::clone(&self.store),
+            router: Arc::clone(&self.router),
+            coordinator: self.coordinator.status(),
+            ending: self.ending.clone(),
+        })
+    }
+
+    /// Is ready for nobody any more, and tells all clients to go elsewhere.
+    pub(super) async fn send_clients_away(&self, options: ShutdownOptions) {
+        self.ending.cancel();
+        if !self.host.shut_down(options).await {
+            tracing::warn!("not all clients have gone in time");
+        }
+    }
+
+    /// Lets others take over what this gateway did for all, and takes it off the list.
+    pub(super) async fn leave(self) {
+        self.coordinator.stop(self.store.as_ref(), &self.id).await;
+        self.router.shutdown().await;
+        if let Err(error) = self.store.deregister(&self.id).await {
+            tracing::debug!(%error, "the registration is left to expire");
+        }
+    }
+}
+
+fn router_config(config: &Config) -> RouterConfig {
+    RouterConfig {
+        command_timeout: config.cluster.command_timeout,
+        publish_wait: config.cluster.publish_wait,
+        recovery_limit: config.client.recovery_max_publication_limit,
+        position_check_interval: config.client.channel_position_check_delay,
+        presence_refresh_interval: config.client.presence_update_interval,
+        presence_ttl: config.cluster.presence_ttl,
+        ..RouterConfig::default()
+    }
+}
+
+/// Unique per start of the process, and readable.
+fn unique_id(name: &str) -> GatewayId {
+    let random: u64 = rand::rng().random();
+    GatewayId(format!("{name}-{random:016x}").into())
+}
+
+/// Host name and port.
+fn made_up_name(address: SocketAddr) -> String {
+    let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+    let host = host.unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "gateway"
+    } else {
+        host.trim()
+    };
+    format!("{host}:{}", address.port())
+}

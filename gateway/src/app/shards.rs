@@ -1,0 +1,90 @@
+//! The topology store and the ways to the shards, as configured. The rest of the gateway does not know which kind they are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use campanile_shard_router::coordinator::ConfiguredShard;
+use campanile_shard_router::memory::MemoryFactory;
+use campanile_shard_router::redis::{RedisFactory, RedisShardConfig};
+use campanile_shard_router::shard::{ShardFactory, ShardOptions};
+use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, TopologyStore};
+use campanile_shard_router::topology::ShardId;
+
+use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, RedisUrl, ShardsOptions};
+
+/// Where topology and streams live.
+pub(super) struct Backend {
+    pub(super) store: Arc<dyn TopologyStore>,
+    pub(super) factory: Arc<dyn ShardFactory>,
+    /// The shards that this gateway was told of.
+    pub(super) configured: BTreeMap<ShardId, ConfiguredShard>,
+}
+
+impl Backend {
+    /// Reaches for what is configured; connecting goes on in the background.
+    pub(super) fn open(config: &Config) -> anyhow::Result<Self> {
+        let options = ShardOptions {
+            command_timeout: config.cluster.command_timeout,
+            ..ShardOptions::default()
+        };
+        match &config.shards {
+            ShardsOptions::Embedded(shards) => Ok(embedded(*shards, options)),
+            ShardsOptions::Redis(shards) => redis(shards, &config.cluster, options),
+        }
+    }
+}
+
+fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
+    let factory = MemoryFactory::embedded(shards.count, shards.max_bytes, options);
+    let configured = factory.servers().keys().map(|id| {
+        let shard = ConfiguredShard {
+            address: "this process".to_owned(),
+            weight: 1,
+            durable: false,
+        };
+        (id.clone(), shard)
+    });
+    Backend {
+        configured: configured.collect(),
+        store: Arc::new(MemoryStore::new()),
+        factory: Arc::new(factory),
+    }
+}
+
+fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions) -> anyhow::Result<Backend> {
+    let mut configs = Vec::new();
+    let mut configured = BTreeMap::new();
+    for shard in shards {
+        let reach = RedisShardConfig {
+            ca_file: shard.ca_file.clone(),
+            prefix: cluster.prefix.clone(),
+            ..RedisShardConfig::new(shard.url.expose())
+        };
+        let entry = ConfiguredShard {
+            address: reach.address().with_context(|| format!("shard {}", shard.id))?,
+            weight: shard.weight,
+            durable: shard.durable,
+        };
+        configured.insert(shard.id.clone(), entry);
+        configs.push((shard.id.clone(), reach));
+    }
+    let url = cluster
+        .store
+        .as_ref()
+        .context("Redis shards need a topology store")?;
+    Ok(Backend {
+        store: Arc::new(store(url, cluster)?),
+        factory: Arc::new(RedisFactory::new(configs, options).context("a shard cannot be used")?),
+        configured,
+    })
+}
+
+fn store(url: &RedisUrl, cluster: &ClusterOptions) -> anyhow::Result<RedisStore> {
+    let config = RedisStoreConfig {
+        prefix: cluster.prefix.clone(),
+        command_timeout: cluster.command_timeout,
+        ..RedisStoreConfig::new(url.expose())
+    };
+    RedisStore::open(config).with_context(|| format!("the topology store {url} cannot be used"))
+}
