@@ -1,6 +1,7 @@
 //! The router against memory servers that can be made to fail.
 
 mod cluster;
+mod coordinated;
 mod faults;
 mod presence;
 mod publishing;
