@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use metrics::{Counter, Unit, counter, describe_counter};
 use tokio::sync::{mpsc, watch};
 
 use crate::topology::{Generation, Token, Topology};
@@ -24,8 +25,16 @@ pub use redis::{RedisStore, RedisStoreConfig};
 /// answer to one; whoever sent what no longer fits learns from the missing answer.
 const MESSAGES_HELD: usize = 1024;
 
-/// Counts the messages between gateways that did not fit.
-const MESSAGES_DROPPED: &str = "campanile_store_messages_dropped_total";
+/// The counter of messages between gateways that did not fit.
+fn messages_dropped() -> Counter {
+    const NAME: &str = "campanile_store_messages_dropped_total";
+    describe_counter!(
+        NAME,
+        Unit::Count,
+        "Messages of other gateways that were dropped because too many waited"
+    );
+    counter!(NAME)
+}
 
 /// The pending answer of the store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

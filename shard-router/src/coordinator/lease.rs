@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Gauge, describe_gauge, gauge};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -47,6 +48,7 @@ async fn lead(parts: &CoordinatorParts, board: &watch::Sender<CoordinatorStatus>
     };
     info!(token = token.0, "this gateway coordinates");
     board.send_modify(|status| status.leading = true);
+    let _leading = LeadingGauge::raise();
     let mut term = JoinSet::new();
     term.spawn(Arc::new(Term::new(parts.clone(), token, board.clone())).run());
     tokio::select! {
@@ -59,6 +61,28 @@ async fn lead(parts: &CoordinatorParts, board: &watch::Sender<CoordinatorStatus>
         status.leading = false;
         status.troubles.clear();
     });
+}
+
+/// Says in the metrics that this gateway coordinates, as long as it is held.
+struct LeadingGauge(Gauge);
+
+impl LeadingGauge {
+    fn raise() -> Self {
+        const NAME: &str = "campanile_coordinator_leading";
+        describe_gauge!(
+            NAME,
+            "Whether this gateway is the one that coordinates (1) or not (0)"
+        );
+        let gauge = gauge!(NAME);
+        gauge.set(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for LeadingGauge {
+    fn drop(&mut self) {
+        self.0.set(0.0);
+    }
 }
 
 /// Extends the lease in time; ends when that has not been possible, early enough to stop before it runs out.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -24,6 +25,7 @@ pub(super) struct Driver {
     views: watch::Sender<View>,
     applied: watch::Receiver<Applied>,
     problem: Arc<Mutex<Option<String>>>,
+    metrics: Metrics,
 }
 
 /// The registration is gone.
@@ -43,6 +45,7 @@ impl Driver {
             views,
             applied,
             problem,
+            metrics: Metrics::new(),
         }
     }
 
@@ -53,6 +56,7 @@ impl Driver {
             info!(joined, "registered in the topology store");
             let Expired = self.serve(joined).await;
             warn!("the registration has expired: joining anew");
+            self.metrics.expired.increment(1);
         }
     }
 
@@ -148,6 +152,10 @@ impl Driver {
     }
 
     fn publish(&self, view: View) -> Result<(), StoreError> {
+        if let Some(topology) = &view.topology {
+            // Exact up to 2^53: a change each microsecond reaches that after 285 years.
+            self.metrics.generation.set(topology.generation.0 as f64);
+        }
         self.views.send_if_modified(|present| {
             let news = *present != view;
             *present = view;
@@ -168,6 +176,31 @@ impl Driver {
             None => info!("the topology can be read again"),
         }
         *noted = problem;
+    }
+}
+
+struct Metrics {
+    generation: Gauge,
+    expired: Counter,
+}
+
+impl Metrics {
+    fn new() -> Self {
+        const GENERATION: &str = "campanile_topology_generation";
+        const EXPIRED: &str = "campanile_registrations_expired_total";
+        describe_gauge!(
+            GENERATION,
+            "Generation of the latest topology that this gateway has read"
+        );
+        describe_counter!(
+            EXPIRED,
+            Unit::Count,
+            "Times this gateway found that its registration had expired and joined anew"
+        );
+        Self {
+            generation: gauge!(GENERATION),
+            expired: counter!(EXPIRED),
+        }
     }
 }
 

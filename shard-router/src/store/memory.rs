@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use metrics::{Counter, counter};
+use metrics::Counter;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{GatewayId, MESSAGES_DROPPED, MESSAGES_HELD, REGISTRATION_TTL, StoreFuture, TopologyStore};
+use super::{GatewayId, MESSAGES_HELD, REGISTRATION_TTL, StoreFuture, TopologyStore, messages_dropped};
 use crate::topology::{Generation, Token, Topology};
 
 /// A store in memory, shared by the gateways of one process and gone with it.
@@ -50,7 +50,7 @@ impl MemoryStore {
             state: Mutex::default(),
             changes: watch::Sender::new(0),
             registration_ttl: ttl,
-            dropped: counter!(MESSAGES_DROPPED),
+            dropped: messages_dropped(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use metrics::{Counter, counter};
+use metrics::Counter;
 use redis::aio::{PubSubSink, PubSubStream};
 use redis::{Client, Msg};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,7 +14,7 @@ use tracing::debug;
 
 use super::backoff::Backoff;
 use super::keys::Keys;
-use crate::store::{GatewayId, MESSAGES_DROPPED};
+use crate::store::{GatewayId, messages_dropped};
 
 /// How often a quiet connection is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ struct Broken(String);
 
 impl Subscriber {
     pub(super) fn new(client: Client, keys: Keys, changes: watch::Sender<u64>, timeout: Duration) -> Self {
-        let dropped = counter!(MESSAGES_DROPPED);
+        let dropped = messages_dropped();
         Self {
             client,
             keys,
