@@ -66,8 +66,9 @@ pub struct CoordinatorStatus {
 }
 
 /// This gateway's coordinator, acting or waiting for its turn.
-#[derive(Debug)]
 pub struct Coordinator {
+    store: Arc<dyn TopologyStore>,
+    gateway: GatewayId,
     status: watch::Receiver<CoordinatorStatus>,
     driver: JoinHandle<()>,
 }
@@ -90,8 +91,14 @@ impl Coordinator {
     #[must_use]
     pub fn start(parts: CoordinatorParts) -> Self {
         let (board, status) = watch::channel(CoordinatorStatus::default());
+        let (store, gateway) = (Arc::clone(&parts.store), parts.gateway.clone());
         let driver = tokio::spawn(lease::take_turns(parts, board));
-        Self { status, driver }
+        Self {
+            store,
+            gateway,
+            status,
+            driver,
+        }
     }
 
     /// How it goes, as it changes.
@@ -101,11 +108,11 @@ impl Coordinator {
     }
 
     /// Stops acting and lets another gateway take over at once.
-    pub async fn stop(mut self, store: &dyn TopologyStore, gateway: &GatewayId) {
+    pub async fn stop(mut self) {
         self.driver.abort();
         // Awaited, so that nothing is done after the lease is given up. The only error is having been aborted.
         let _ = (&mut self.driver).await;
-        if let Err(error) = store.release_lease(gateway).await {
+        if let Err(error) = self.store.release_lease(&self.gateway).await {
             debug!(%error, "the coordinator's lease is left to expire");
         }
     }

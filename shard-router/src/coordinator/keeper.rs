@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use metrics::{Counter, Unit, counter, describe_counter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -30,6 +31,7 @@ pub(super) struct Keeper {
     /// What was found closed, and as of which count of foreign changes.
     closed: BTreeSet<Partition>,
     as_of: u64,
+    admissions: Counter,
 }
 
 /// Why a look at a shard came to nothing.
@@ -53,6 +55,7 @@ enum Next {
 impl Keeper {
     pub(super) fn new(term: Arc<Term>, id: ShardId) -> Self {
         let pages = term.ledger.pages();
+        let admissions = admissions(&id);
         Self {
             term,
             id,
@@ -60,6 +63,7 @@ impl Keeper {
             audited: None,
             closed: BTreeSet::new(),
             as_of: 0,
+            admissions,
         }
     }
 
@@ -185,6 +189,7 @@ impl Keeper {
         match action {
             Action::Admit { keep_epochs } => {
                 info!(%shard, %run, %generation, keep_epochs, "admitted a shard");
+                self.admissions.increment(1);
             }
             Action::Reopen { partitions } => {
                 info!(%shard, partitions = partitions.len(), %generation, "reopening partitions");
@@ -209,11 +214,8 @@ impl Keeper {
         });
         let generation = commit.await?.generation;
         info!(shard = %id, partitions = opened.open.len(), %generation, "opened partitions");
-        Ok(if opened.refused.is_empty() {
-            Next::Now
-        } else {
-            Next::Later
-        })
+        // Later, so that a shard that forgets its admission at once is not admitted again and again without a pause.
+        Ok(Next::Later)
     }
 
     /// Puts trouble, or its end, on the board; logs what is new.
@@ -237,4 +239,14 @@ impl Keeper {
             true
         });
     }
+}
+
+fn admissions(shard: &ShardId) -> Counter {
+    const NAME: &str = "campanile_shard_admissions_total";
+    describe_counter!(
+        NAME,
+        Unit::Count,
+        "Incarnations of a shard, or data found exchanged under one, that this gateway's coordinator admitted"
+    );
+    counter!(NAME, "shard" => shard.to_string())
 }

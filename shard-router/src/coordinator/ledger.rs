@@ -158,3 +158,6 @@ impl Page {
         self.content = content;
     }
 }
+
+#[cfg(test)]
+mod tests;

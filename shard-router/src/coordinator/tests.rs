@@ -173,6 +173,58 @@ async fn what_a_late_shard_holds_of_others_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_two_shards_claim_is_opened_afresh() {
+    let cluster = Cluster::new(2);
+    let first = cluster.coordinator("one");
+    let before = cluster.settled().await;
+    let positions = cluster.publish_everywhere(&before).await;
+    drop(first);
+    // The other one holds everything open as well, and the store has forgotten who is right.
+    let far = Generation(before.generation.0 + 100);
+    for number in [1, 2] {
+        let (way, run) = (cluster.way(number), cluster.server(number).run());
+        let admit = FenceCommand::Admit {
+            generation: far,
+            keep_epochs: true,
+        };
+        for command in [admit, FenceCommand::Reopen { generation: far }] {
+            let everywhere = Partition::all()
+                .map(|partition| (partition, command.clone()))
+                .collect();
+            way.fence(&run, everywhere).await.unwrap();
+        }
+    }
+    let emptied = Cluster {
+        store: Arc::new(MemoryStore::new()),
+        ..cluster
+    };
+    let _second = emptied.coordinator("two");
+    let after = emptied.settled().await;
+    emptied.assert_open_where_owned(&after).await;
+    assert!(after.generation > far);
+    let now = emptied.positions(&after).await;
+    for id in [shard(1), shard(2)] {
+        assert_ne!(now[&id].epoch, positions[&id].epoch);
+        assert_eq!(now[&id].offset, campanile_common::Offset::ZERO);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_forgets_its_admission_at_once_is_not_admitted_without_a_pause() {
+    let cluster = Cluster::new(1);
+    let _coordinator = cluster.coordinator("one");
+    let mut generation = cluster.settled().await.generation;
+    for _ in 0..100 {
+        cluster.server(1).flush();
+        sleep(Duration::from_millis(100)).await;
+    }
+    generation.0 = cluster.topology().await.generation.0 - generation.0;
+    // Two changes for each admission, and ten seconds.
+    assert!((2..=22).contains(&generation.0), "{generation} changes");
+    cluster.assert_open_where_owned(&cluster.settled().await).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_emptied_store_is_filled_above_what_it_held_and_data_stays_where_it_is() {
     let cluster = Cluster::new(2);
     let first = cluster.coordinator("one");
@@ -224,9 +276,10 @@ async fn another_gateway_takes_over_at_once_after_a_stop_and_in_time_after_a_dea
     let one = cluster.coordinator("one");
     cluster.settled().await;
     let two = cluster.coordinator("two");
+    let waiting = two.status();
     sleep(Duration::from_secs(5)).await;
-    assert!(one.status().borrow().leading && !two.status().borrow().leading);
-    one.stop(&*cluster.store, &Cluster::gateway("one")).await;
+    assert!(one.status().borrow().leading && !waiting.has_changed().unwrap());
+    one.stop().await;
     sleep(Duration::from_secs(3)).await;
     assert!(two.status().borrow().leading);
 
@@ -283,7 +336,7 @@ async fn another_list_of_shards_is_said_and_alters_nothing() {
         "configured but not in the topology: memory-9; in the topology but not configured: memory-1; \
          configured otherwise than in the topology: memory-2"
     );
-    one.stop(&*cluster.store, &Cluster::gateway("one")).await;
+    one.stop().await;
     sleep(Duration::from_secs(60)).await;
     assert!(two.status().borrow().leading);
     assert_eq!(two.status().borrow().list, Some(list));

@@ -60,7 +60,7 @@ async fn play(scene: Scene, last: usize, at_last: Verdict) -> bool {
     if scene != Scene::FirstStart {
         let earlier = cluster.coordinator("earlier");
         let topology = cluster.settled().await;
-        earlier.stop(&*cluster.store, &Cluster::gateway("earlier")).await;
+        earlier.stop().await;
         before = Some((cluster.publish_everywhere(&topology).await, topology));
     }
     match scene {
