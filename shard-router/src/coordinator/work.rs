@@ -12,6 +12,9 @@ use crate::topology::{Generation, Incarnation, OpeningContent, PartitionState, S
 /// A shard keeps its own, shorter deadlines; this one holds should it fail to.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// The same for a wipe, which walks over every key of the shard in steps that each have a deadline of their own.
+const WIPE_DEADLINE: Duration = Duration::from_secs(600);
+
 /// How many fence commands go out at once: few enough that a batch is answered well within a command's time.
 const BATCH: usize = 512;
 
@@ -132,7 +135,11 @@ impl Site<'_> {
                 .map(|opening| opening.partition)
                 .collect();
             let generation = of_one_generation[0].generation;
-            in_time(self.shard.wipe(self.run, partitions, generation, self.token)).await?;
+            within(
+                WIPE_DEADLINE,
+                self.shard.wipe(self.run, partitions, generation, self.token),
+            )
+            .await?;
         }
         Ok(())
     }
@@ -210,7 +217,11 @@ fn openings(topology: &Topology, id: &ShardId) -> impl Iterator<Item = Opening> 
 }
 
 async fn in_time<T>(answer: ShardFuture<T>) -> Result<T, WorkError> {
-    match timeout(DEADLINE, answer).await {
+    within(DEADLINE, answer).await
+}
+
+async fn within<T>(deadline: Duration, answer: ShardFuture<T>) -> Result<T, WorkError> {
+    match timeout(deadline, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(WorkError::Silent),
     }
