@@ -80,8 +80,9 @@ impl GatewayConfig {
 /// A gateway process.
 #[derive(Debug)]
 pub struct Gateway {
-    dir: TempDir,
+    // Before the folder with its log, which it prints when it is dropped.
     process: Process,
+    dir: TempDir,
     base: String,
 }
 

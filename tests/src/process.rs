@@ -130,9 +130,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.print_log();
-        }
         self.kill();
+        // Whether the test has failed is not known here: it may have, by returning an error.
+        self.print_log();
     }
 }

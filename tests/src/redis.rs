@@ -37,8 +37,9 @@ pub struct RedisOptions {
 pub struct RedisServer {
     port: u16,
     options: RedisOptions,
-    dir: TempDir,
+    // Before the folder with its log, which it prints when it is dropped.
     process: Process,
+    dir: TempDir,
 }
 
 impl RedisServer {

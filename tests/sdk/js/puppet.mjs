@@ -16,7 +16,7 @@ const { Centrifuge } = await import(protobuf ? 'centrifuge/build/protobuf' : 'ce
 // In Protobuf the client hands payloads over as bytes; the tests publish JSON in both.
 const encode = (value) => (protobuf ? new TextEncoder().encode(JSON.stringify(value)) : value);
 const decode = (value) => {
-  if (value === undefined || value === null) return null;
+  if (value === undefined || value === null || value.length === 0) return null;
   return protobuf ? JSON.parse(new TextDecoder().decode(value)) : value;
 };
 
