@@ -133,7 +133,7 @@ impl Gateway {
 
     /// Lets others take over what this gateway did for all, and takes it off the list.
     pub(super) async fn leave(self) {
-        self.coordinator.stop(self.store.as_ref(), &self.id).await;
+        self.coordinator.stop().await;
         self.router.shutdown().await;
         if let Err(error) = self.store.deregister(&self.id).await {
             tracing::debug!(%error, "the registration is left to expire");
