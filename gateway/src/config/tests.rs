@@ -364,3 +364,21 @@ fn secrets_do_not_show_in_what_is_logged() {
         );
     }
 }
+
+#[test]
+fn every_key_is_documented() {
+    const REFERENCE: &str = include_str!("../../../docs/configuration.md");
+    let schema = Schema::new();
+    for (key, value) in schema.keys() {
+        // Both kinds of namespaces have the keys that the reference lists once, without their section.
+        let shown = key.strip_prefix("channel.namespaces[].").unwrap_or(&key);
+        let is_leaf = !value.is_object() && !key.ends_with("[]");
+        let listed_elsewhere = key == "shards" || key.starts_with("channel.without_namespace.");
+        if is_leaf && !listed_elsewhere {
+            assert!(
+                REFERENCE.contains(&format!("`{shown}`")),
+                "{key} is not in the reference"
+            );
+        }
+    }
+}
