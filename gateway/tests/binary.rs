@@ -1,14 +1,104 @@
 //! The binary as a process. That this package has such a test also makes cargo build the binary before the tests of the
 //! workspace run, which start it.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+fn campanile(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_campanile"));
+    command.args(arguments);
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    campanile(arguments)
+        .output()
+        .expect("the binary was built with this test")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A gateway that runs, not longer than this value lives.
+struct Running(Child);
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = campanile(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+        Self(child.expect("the binary was built with this test"))
+    }
+
+    /// The first lines that it prints.
+    fn lines(&mut self, count: usize) -> Vec<String> {
+        let stdout = self.0.stdout.take().expect("it is asked for its lines once");
+        let lines = BufReader::new(stdout).lines().take(count);
+        lines.map(|line| line.expect("it prints text")).collect()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.0.kill();
+    }
+}
 
 #[test]
 fn the_binary_tells_its_version() {
-    let output = Command::new(env!("CARGO_BIN_EXE_campanile"))
-        .arg("--version")
-        .output()
+    for arguments in [["--version"], ["version"]] {
+        let output = run(&arguments);
+        assert!(output.status.success());
+        assert!(out(&output).contains(env!("CARGO_PKG_VERSION")));
+    }
+}
+
+#[test]
+fn a_generated_configuration_is_valid_and_signs_tokens() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("campanile.yaml");
+    std::fs::write(&file, run(&["genconfig"]).stdout).unwrap();
+    let file = file.to_str().unwrap();
+    let checked = run(&["checkconfig", "--config", file]);
+    assert!(checked.status.success(), "{}", out(&checked));
+    assert_eq!(out(&checked), "the configuration is valid\n");
+    let token = run(&["gentoken", "--config", file, "--user", "ann", "--ttl", "1m"]);
+    assert_eq!(out(&token).matches('.').count(), 2);
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    for (arguments, code) in [
+        (&["--http.port", &port][..], 1),
+        (&["--no-such-flag"], 2),
+        (&["checkconfig", "--set", "no.such.key=1"], 3),
+        (&["serve", "--set", "client.channel_limit=many"], 3),
+        (&["gentoken", "--user", "ann"], 3),
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_when_told_to() {
+    let mut gateway = Running::start(&["--http.port", "0"]);
+    let printed = gateway.lines(3);
+    assert!(
+        printed[0].starts_with("listening on http://127.0.0.1:"),
+        "{printed:?}"
+    );
+    assert!(
+        printed[1].starts_with("API key: ") && printed[2].starts_with("token secret: "),
+        "{printed:?}"
+    );
+    let told = Command::new("kill")
+        .arg(gateway.0.id().to_string())
+        .status()
         .unwrap();
-    assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stdout).contains(env!("CARGO_PKG_VERSION")));
+    assert!(told.success());
+    assert_eq!(gateway.0.wait().unwrap().code(), Some(0));
 }
