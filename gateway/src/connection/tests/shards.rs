@@ -41,7 +41,7 @@ pub(super) async fn router() -> Arc<Router<Hub<Connection>>> {
     while !router.topology().is_some_and(|topology| all_open(&topology)) {
         applied.changed().await.unwrap();
     }
-    coordinator.stop(&*store, &gateway).await;
+    coordinator.stop().await;
     router
 }
 
