@@ -3,6 +3,7 @@
 //!
 //! Each operation says the same as the Redis shard's script of that name; the conformance suite holds them together.
 
+mod admin;
 mod channel;
 mod pubsub;
 #[cfg(test)]
@@ -16,14 +17,14 @@ use campanile_common::{ChannelName, Position, Timestamp};
 use self::channel::{Channel, META_COST, MemberCost, Touch};
 use self::pubsub::PubSub;
 pub use self::pubsub::{Delivery, LinkEvent, LinkKey};
-use crate::fence::{self, FenceCommand, FenceReply, OwnerRecord, OwnerState};
+use crate::fence::OwnerRecord;
 use crate::partition::Partition;
 use crate::publication::{Publication, ShardMessage};
 use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PublishOutcome,
     PublishRequest, ShardError, Suppressed,
 };
-use crate::topology::{Generation, Incarnation, Token};
+use crate::topology::{Generation, Incarnation};
 
 /// What a memory shard's server process holds.
 #[derive(Debug)]
@@ -255,54 +256,6 @@ impl MemoryState {
     ) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
         self.serving(partition)?;
         Ok(self.with_channel(partition, name, |channel| channel.present(now)))
-    }
-
-    /// Carries out one act of a coordinator.
-    pub fn fence(&mut self, partition: Partition, command: &FenceCommand) -> FenceReply {
-        let data = self.data.partitions.entry(partition).or_default();
-        let served = data.owner.as_ref().is_some_and(|record| record.state.serves());
-        match fence::apply(data.owner.as_ref(), command) {
-            Ok(None) => FenceReply::Done,
-            Ok(Some(record)) => {
-                if served && record.state == OwnerState::Sealed {
-                    self.pubsub.mark(partition, record.generation);
-                }
-                data.owner = Some(record);
-                FenceReply::Done
-            }
-            Err(fence::RecordInTheWay) => FenceReply::Refused(data.owner.clone()),
-        }
-    }
-
-    /// All owner records, in the partitions' order.
-    #[must_use]
-    pub fn owners(&self) -> Vec<(Partition, OwnerRecord)> {
-        let records = self.data.partitions.iter();
-        records
-            .filter_map(|(partition, data)| Some((*partition, data.owner.clone()?)))
-            .collect()
-    }
-
-    /// Deletes what `partition` holds if it is being filled at `generation` by `token`.
-    pub fn wipe(&mut self, partition: Partition, generation: Generation, token: Token) {
-        let Some(data) = self.data.partitions.get_mut(&partition) else {
-            return;
-        };
-        let importing = data.owner.as_ref().is_some_and(|record| {
-            record.state == OwnerState::Importing && record.generation == generation && record.token == token
-        });
-        if importing {
-            self.data.bytes -= data
-                .channels
-                .drain()
-                .map(|(_, channel)| channel.bytes())
-                .sum::<usize>();
-        }
-    }
-
-    /// Notes that this run was admitted.
-    pub fn note_admitted(&mut self, generation: Generation) {
-        self.data.admitted = Some(generation);
     }
 
     /// Frees what expired in the partitions from `start` on, `count` at most; returns where to go on. Called

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use campanile_common::{Epoch, Offset};
 
 use super::*;
+use crate::fence::{FenceCommand, FenceReply};
 use crate::shard::{HistoryRange, IdempotencyKey, StreamLimits};
+use crate::topology::Token;
 
 const NOW: Timestamp = Timestamp::from_secs(1_000);
 
