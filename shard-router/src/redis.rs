@@ -14,10 +14,11 @@
 //! * [`reply`]: what the server's answers mean.
 //! * [`connection`]: connecting, and which run answered.
 //! * [`context`], [`health`]: what the tasks of a shard share, and what they know of their connections.
-//! * [`lane`]: a command connection with its queue: batches, deadlines, explicit reconnect.
+//! * [`queue`], [`upkeep`]: the bounded queue before a connection, and keeping the connection up.
+//! * [`lane`]: a command connection: batches, deadlines.
 //! * [`link`]: a Pub/Sub connection with its subscriptions in flight and its inbox.
 //! * [`admin`]: what only coordinators do.
-//! * [`shard`]: the [`Shard`](crate::shard::Shard) of all this.
+//! * [`shard`]: the [`Shard`] of all this.
 
 mod admin;
 mod config;
@@ -28,9 +29,11 @@ mod health;
 mod keys;
 mod lane;
 mod link;
+mod queue;
 mod reply;
 mod scripts;
 mod shard;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

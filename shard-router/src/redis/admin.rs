@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
+use tokio::time::Instant;
 
 use super::connection::{Connection, Connector, pipeline};
 use super::reply;
@@ -25,10 +26,14 @@ const WIPE_KEYS: usize = 500;
 
 /// Asks who the server is and what it was admitted at.
 pub(super) async fn probe(connector: Arc<Connector>) -> Result<Probe, ShardError> {
-    let mut connection = connector.connect(|_| ()).await.map_err(ShardError::Unavailable)?;
+    let deadline = connector.deadline();
+    let mut connection = connector
+        .connect(deadline, |_| ())
+        .await
+        .map_err(ShardError::Unavailable)?;
     let mut get = ::redis::cmd("GET");
     get.arg(connector.keys.admitted());
-    let answer = one(&connector, &mut connection, get).await?;
+    let answer = one(&mut connection, get, deadline).await?;
     let admitted = match answer {
         Value::Nil => None,
         Value::BulkString(digits) => String::from_utf8(digits)
@@ -48,13 +53,14 @@ pub(super) async fn fence(
     run: Incarnation,
     commands: Vec<(Partition, FenceCommand)>,
 ) -> Result<Vec<FenceReply>, ShardError> {
-    let mut connection = with_scripts(&connector, &run).await?;
+    let deadline = connector.deadline();
+    let mut connection = with_scripts(&connector, &run, deadline).await?;
     let mut replies = Vec::with_capacity(commands.len());
     for chunk in commands.chunks(CHUNK) {
         let calls = chunk
             .iter()
             .map(|(partition, command)| scripts::fence(&connector.keys, *partition, command));
-        for answer in several(&connector, &mut connection, calls).await? {
+        for answer in several(&mut connection, calls, deadline).await? {
             replies.push(reply::fence(answer)?);
         }
     }
@@ -65,14 +71,15 @@ pub(super) async fn owners(
     connector: Arc<Connector>,
     run: Incarnation,
 ) -> Result<Vec<(Partition, OwnerRecord)>, ShardError> {
-    let mut connection = connector.connect_to(&run).await?;
+    let deadline = connector.deadline();
+    let mut connection = connector.connect_to(&run, deadline).await?;
     let mut owners = Vec::new();
     let partitions: Vec<_> = Partition::all().collect();
     for chunk in partitions.chunks(CHUNK) {
         let calls = chunk
             .iter()
             .map(|partition| scripts::owner(&connector.keys, *partition));
-        let answers = several(&connector, &mut connection, calls).await?;
+        let answers = several(&mut connection, calls, deadline).await?;
         for (partition, answer) in chunk.iter().zip(answers) {
             owners.extend(reply::owner_record(answer)?.map(|record| (*partition, record)));
         }
@@ -88,7 +95,7 @@ pub(super) async fn wipe(
     partitions: BTreeSet<Partition>,
     (generation, token): (Generation, Token),
 ) -> Result<(), ShardError> {
-    let mut connection = with_scripts(&connector, &run).await?;
+    let mut connection = with_scripts(&connector, &run, connector.deadline()).await?;
     let mut cursor = "0".to_owned();
     loop {
         let found;
@@ -107,7 +114,7 @@ pub(super) async fn wipe(
                 .into_iter()
                 .map(move |keys| scripts::wipe(owner.clone(), keys, generation, token))
         });
-        for answer in several(&connector, &mut connection, calls).await? {
+        for answer in several(&mut connection, calls, connector.deadline()).await? {
             reply::done(answer)?;
         }
         if cursor == "0" {
@@ -121,21 +128,24 @@ pub(super) async fn note_admitted(
     run: Incarnation,
     generation: Generation,
 ) -> Result<(), ShardError> {
-    let mut connection = connector.connect_to(&run).await?;
+    let deadline = connector.deadline();
+    let mut connection = connector.connect_to(&run, deadline).await?;
     let mut set = ::redis::cmd("SET");
     set.arg(connector.keys.admitted()).arg(generation.0);
-    match one(&connector, &mut connection, set).await? {
+    match one(&mut connection, set, deadline).await? {
         Value::Okay => Ok(()),
         Value::ServerError(error) => Err(reply::server_error(&error)),
         _ => Err(ShardError::Malformed("the answer to SET".to_owned())),
     }
 }
 
-async fn with_scripts(connector: &Connector, run: &Incarnation) -> Result<Connection, ShardError> {
-    let mut connection = connector.connect_to(run).await?;
-    let loaded = connection
-        .run_all(scripts::load_for_admin(), connector.deadline())
-        .await;
+async fn with_scripts(
+    connector: &Connector,
+    run: &Incarnation,
+    deadline: Instant,
+) -> Result<Connection, ShardError> {
+    let mut connection = connector.connect_to(run, deadline).await?;
+    let loaded = connection.run_all(scripts::load_for_admin(), deadline).await;
     loaded.map_err(ShardError::Unavailable)?;
     Ok(connection)
 }
@@ -153,7 +163,7 @@ async fn scan(
         .arg(connector.keys.pattern())
         .arg("COUNT")
         .arg(SCAN_COUNT);
-    let answer = one(connector, connection, command).await?;
+    let answer = one(connection, command, connector.deadline()).await?;
     if let Value::ServerError(error) = &answer {
         return Err(reply::server_error(error));
     }
@@ -168,22 +178,22 @@ async fn scan(
     ))
 }
 
-async fn one(connector: &Connector, connection: &mut Connection, command: Cmd) -> Result<Value, ShardError> {
-    let mut answers = several(connector, connection, [command]).await?;
+async fn one(connection: &mut Connection, command: Cmd, deadline: Instant) -> Result<Value, ShardError> {
+    let mut answers = several(connection, [command], deadline).await?;
     Ok(answers.pop().unwrap_or(Value::Nil))
 }
 
 async fn several(
-    connector: &Connector,
     connection: &mut Connection,
     commands: impl IntoIterator<Item = Cmd>,
+    deadline: Instant,
 ) -> Result<Vec<Value>, ShardError> {
     let pipeline = pipeline(commands);
     if pipeline.is_empty() {
         return Ok(Vec::new());
     }
     connection
-        .send(&pipeline, connector.deadline())
+        .send(&pipeline, deadline)
         .await
         .map_err(|broken| broken.unanswered())
 }

@@ -81,6 +81,7 @@ impl Connector {
     /// and once when the connection ends.
     pub(super) async fn connect(
         &self,
+        deadline: Instant,
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<Connection, String> {
         let config = AsyncConnectionConfig::new()
@@ -90,7 +91,6 @@ impl Connector {
                 push(info);
                 Ok::<(), std::convert::Infallible>(())
             });
-        let deadline = self.deadline();
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         let redis = match timeout_at(deadline, connecting).await {
             Ok(connected) => connected.map_err(|error| reply::words(&error))?,
@@ -116,7 +116,10 @@ impl Connector {
         intent: &Intent,
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<Connection, ConnectionState> {
-        let connection = self.connect(push).await.map_err(ConnectionState::Down)?;
+        let connection = self
+            .connect(self.deadline(), push)
+            .await
+            .map_err(ConnectionState::Down)?;
         if intent.trusted.as_ref() == Some(&connection.run) {
             return Ok(connection);
         }
@@ -124,8 +127,15 @@ impl Connector {
     }
 
     /// Connects to the run that a coordinator means.
-    pub(super) async fn connect_to(&self, run: &Incarnation) -> Result<Connection, ShardError> {
-        let connection = self.connect(|_| ()).await.map_err(ShardError::Unavailable)?;
+    pub(super) async fn connect_to(
+        &self,
+        run: &Incarnation,
+        deadline: Instant,
+    ) -> Result<Connection, ShardError> {
+        let connection = self
+            .connect(deadline, |_| ())
+            .await
+            .map_err(ShardError::Unavailable)?;
         if connection.run == *run {
             return Ok(connection);
         }

@@ -5,17 +5,17 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ::redis::{Arg, Cmd, Pipeline, PushInfo, PushKind, Value};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::connection::{Backoff, Broken, Connection, Connector, pipeline};
+use super::connection::{Broken, Connection, pipeline};
 use super::context::TaskContext;
-use super::health::{ConnectionState, Health};
-use super::reply;
-use super::scripts;
+use super::health::ConnectionState;
+use super::queue::{self, Queue, Requests};
+use super::upkeep::{self, Life};
+use super::{reply, scripts};
 use crate::shard::ShardError;
 use crate::shard::intent::Intent;
 
@@ -24,78 +24,20 @@ use crate::shard::intent::Intent;
 const BATCH: usize = 256;
 
 /// The end into which requests are submitted.
-pub(super) struct Lane {
-    queue: mpsc::Sender<Request>,
-    health: Arc<Health>,
-    slot: usize,
-    waiting: Arc<AtomicUsize>,
-    limit: usize,
-    connector: Arc<Connector>,
-}
+pub(super) struct Lane(Queue<Vec<Cmd>, Vec<Value>>);
 
-/// One caller's commands.
-struct Request {
-    commands: Vec<Cmd>,
-    deadline: Instant,
-    answer: oneshot::Sender<Result<Vec<Value>, ShardError>>,
-    reserved: Reserved,
-}
-
-impl Request {
-    /// Gives the budget back, then the answer: whoever has it finds room for the next request.
-    fn answer(self, answer: Result<Vec<Value>, ShardError>) {
-        drop(self.reserved);
-        // Nobody may wait for it any more.
-        let _ = self.answer.send(answer);
-    }
-}
-
-/// Bytes of the queue's budget, given back when the request has its answer.
-pub(super) struct Reserved {
-    waiting: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Reserved {
-    /// Takes `bytes` of a budget; a request that is larger than all of it still passes alone.
-    pub(super) fn take(waiting: &Arc<AtomicUsize>, bytes: usize, limit: usize) -> Result<Self, ShardError> {
-        let before = waiting.fetch_add(bytes, Ordering::Relaxed);
-        let reserved = Self {
-            waiting: Arc::clone(waiting),
-            bytes,
-        };
-        if before == 0 || before.saturating_add(bytes) <= limit {
-            return Ok(reserved);
-        }
-        Err(ShardError::Overloaded)
-    }
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
+type Request = queue::Request<Vec<Cmd>, Vec<Value>>;
 
 impl Lane {
     /// Spawns the task of the lane that reports its state in `slot`.
     pub(super) fn open(context: &TaskContext, slot: usize) -> Self {
-        let (queue, requests) = mpsc::channel(context.options.queue_requests.max(1));
+        let (queue, requests) = queue::queue(context, slot);
         let task = LaneTask {
             context: context.clone(),
             slot,
-            requests,
-            backoff: Backoff::default(),
         };
-        tokio::spawn(task.run());
-        Self {
-            queue,
-            health: Arc::clone(&context.health),
-            slot,
-            waiting: Arc::default(),
-            limit: context.options.queue_bytes,
-            connector: Arc::clone(&context.connector),
-        }
+        tokio::spawn(upkeep::keep_up(task, context.clone(), slot, requests));
+        Self(queue)
     }
 
     /// Queues commands now; resolves to their answers, or to why there are none.
@@ -103,36 +45,8 @@ impl Lane {
         &self,
         commands: Vec<Cmd>,
     ) -> impl Future<Output = Result<Vec<Value>, ShardError>> + Send + use<> {
-        let queued = self.queue(commands);
-        async move {
-            // The task answers every request that it is handed, and ends only with its queue empty and closed.
-            queued?
-                .await
-                .unwrap_or_else(|_| Err(ShardError::Unavailable("the shard is closed".to_owned())))
-        }
-    }
-
-    fn queue(
-        &self,
-        commands: Vec<Cmd>,
-    ) -> Result<oneshot::Receiver<Result<Vec<Value>, ShardError>>, ShardError> {
-        self.health.check(self.slot)?;
         let bytes = commands.iter().map(size).sum();
-        let reserved = Reserved::take(&self.waiting, bytes, self.limit)?;
-        let (answer, receiver) = oneshot::channel();
-        let request = Request {
-            commands,
-            deadline: self.connector.deadline(),
-            answer,
-            reserved,
-        };
-        match self.queue.try_send(request) {
-            Ok(()) => Ok(receiver),
-            Err(mpsc::error::TrySendError::Full(_)) => Err(ShardError::Overloaded),
-            Err(mpsc::error::TrySendError::Closed(_)) => {
-                Err(ShardError::Unavailable("the shard is closed".to_owned()))
-            }
-        }
+        self.0.submit(commands, bytes)
     }
 }
 
@@ -148,142 +62,105 @@ fn size(command: &Cmd) -> usize {
 struct LaneTask {
     context: TaskContext,
     slot: usize,
-    requests: mpsc::Receiver<Request>,
-    backoff: Backoff,
+}
+
+/// A connection to the trusted run that knows the scripts.
+struct Established {
+    connection: Connection,
+    /// Notified when the server closes the connection.
+    ended: Arc<Notify>,
+}
+
+impl Life for LaneTask {
+    type Work = Vec<Cmd>;
+    type Answer = Vec<Value>;
+    type Established = Established;
+
+    fn connect(
+        &self,
+        intent: Intent,
+    ) -> impl Future<Output = Result<Established, ConnectionState>> + Send + use<> {
+        let connector = Arc::clone(&self.context.connector);
+        async move {
+            let ended = Arc::new(Notify::new());
+            let notify = Arc::clone(&ended);
+            let push = move |info: PushInfo| {
+                if info.kind == PushKind::Disconnection {
+                    notify.notify_one();
+                }
+            };
+            let mut connection = connector.connect_trusted(&intent, push).await?;
+            let loaded = connection
+                .run_all(scripts::load_for_data(), connector.deadline())
+                .await;
+            loaded.map_err(ConnectionState::Down)?;
+            Ok(Established { connection, ended })
+        }
+    }
+
+    async fn live(
+        &mut self,
+        established: Established,
+        intent: &mut watch::Receiver<Intent>,
+        requests: &mut Requests<Vec<Cmd>, Vec<Value>>,
+    ) -> String {
+        self.context.report(self.slot, ConnectionState::Up);
+        let why = self.serve(established, intent, requests).await;
+        self.context.metrics.lane_breaks.increment(1);
+        why
+    }
 }
 
 impl LaneTask {
-    async fn run(mut self) {
-        loop {
-            let intent = self.context.intent.borrow_and_update().clone();
-            if intent.closed {
-                break;
-            }
-            let state = match self.connect(&intent).await {
-                Ok((connection, ended)) => {
-                    self.backoff.succeeded();
-                    let why = self.serve(connection, &ended).await;
-                    self.context.metrics.lane_breaks.increment(1);
-                    ConnectionState::Down(why)
-                }
-                Err(state) => state,
-            };
-            self.report(state);
-            let wait = self.backoff.failed();
-            let mut changed = self.context.intent.clone();
-            self.refusing(async move {
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    _ = changed.changed() => {}
-                }
-            })
-            .await;
-        }
-        self.report(ConnectionState::Down("the shard is closed".to_owned()));
-        self.requests.close();
-        while let Some(request) = self.requests.recv().await {
-            request.answer(Err(ShardError::Unavailable("the shard is closed".to_owned())));
-        }
-    }
-
-    /// Connects, unless the intent changes meanwhile.
-    async fn connect(&mut self, intent: &Intent) -> Result<(Connection, Arc<Notify>), ConnectionState> {
-        let ended = Arc::new(Notify::new());
-        let connector = Arc::clone(&self.context.connector);
-        let mut changed = self.context.intent.clone();
-        let notify = Arc::clone(&ended);
-        let intent = intent.clone();
-        let connecting = async move {
-            let attempt = async {
-                let end = move |info: PushInfo| {
-                    if info.kind == PushKind::Disconnection {
-                        notify.notify_one();
-                    }
-                };
-                let mut connection = connector.connect_trusted(&intent, end).await?;
-                let deadline = connector.deadline();
-                let loaded = connection.run_all(scripts::load_for_data(), deadline).await;
-                loaded.map_err(ConnectionState::Down)?;
-                Ok(connection)
-            };
-            tokio::select! {
-                connected = attempt => connected,
-                _ = changed.changed() => Err(ConnectionState::Down("not connected yet".to_owned())),
-            }
-        };
-        self.refusing(connecting)
-            .await
-            .map(|connection| (connection, ended))
-    }
-
-    /// Awaits `future`; requests that come meanwhile are refused.
-    async fn refusing<T>(&mut self, future: impl Future<Output = T>) -> T {
-        tokio::pin!(future);
-        loop {
-            tokio::select! {
-                biased;
-                output = &mut future => return output,
-                Some(request) = self.requests.recv() => {
-                    let error = self.context.health.check(self.slot).err();
-                    let error = error.unwrap_or_else(|| ShardError::Unavailable("connecting".to_owned()));
-                    request.answer(Err(error));
-                }
-            }
-        }
-    }
-
-    /// Carries requests out until the connection may or can no longer be used; says why.
-    async fn serve(&mut self, mut connection: Connection, ended: &Notify) -> String {
-        self.report(ConnectionState::Up);
+    async fn serve(
+        &mut self,
+        Established {
+            mut connection,
+            ended,
+        }: Established,
+        intent: &mut watch::Receiver<Intent>,
+        requests: &mut Requests<Vec<Cmd>, Vec<Value>>,
+    ) -> String {
         let mut batch = Vec::with_capacity(BATCH);
+        let ping_every = self.context.connector.ping_every();
         loop {
-            tokio::select! {
+            let worked = tokio::select! {
                 biased;
-                _ = self.context.intent.changed() => return "the trusted run changed".to_owned(),
+                _ = intent.changed() => return "the trusted run changed".to_owned(),
                 () = ended.notified() => return "the server closed the connection".to_owned(),
-                count = self.requests.recv_many(&mut batch, BATCH) => {
+                count = requests.take(&mut batch, BATCH) => {
                     if count == 0 {
                         return "the shard is closed".to_owned();
                     }
-                    if let Err(broken) = self.carry_out(&mut connection, &mut batch).await {
-                        return broken.words();
-                    }
+                    self.carry_out(&mut connection, std::mem::take(&mut batch)).await
                 }
-                () = tokio::time::sleep(self.context.connector.ping_every()) => {
-                    let deadline = Instant::now() + self.context.connector.ping_every();
-                    if let Err(broken) = connection.ping(deadline).await {
-                        return broken.words();
-                    }
-                }
+                // Only a quiet lane is tried: on a busy one each batch is a trial.
+                () = tokio::time::sleep(ping_every) => connection.ping(Instant::now() + ping_every).await,
+            };
+            if let Err(broken) = worked {
+                return broken.words();
             }
         }
     }
 
     /// Sends a batch and hands out its answers.
-    async fn carry_out(&self, connection: &mut Connection, batch: &mut Vec<Request>) -> Result<(), Broken> {
+    async fn carry_out(&self, connection: &mut Connection, batch: Vec<Request>) -> Result<(), Broken> {
         let now = Instant::now();
-        let (late, mut batch): (Vec<_>, Vec<_>) =
-            batch.drain(..).partition(|request| request.deadline <= now);
-        for request in late {
-            request.answer(Err(ShardError::Unavailable(
-                "the request did not get its turn in time".to_owned(),
-            )));
-        }
+        let mut batch = Request::refuse_late(batch, now);
         let Some(deadline) = batch.iter().map(|request| request.deadline).min() else {
             return Ok(());
         };
-        let counts: Vec<usize> = batch.iter().map(|request| request.commands.len()).collect();
+        let counts: Vec<usize> = batch.iter().map(|request| request.work.len()).collect();
         let commands = batch
             .iter_mut()
-            .flat_map(|request| std::mem::take(&mut request.commands));
+            .flat_map(|request| std::mem::take(&mut request.work));
         let answers = send(connection, &pipeline(commands), deadline).await;
         self.context.metrics.round_trip(now.elapsed());
         match answers {
             Ok(answers) => {
                 let mut answers = answers.into_iter();
                 for (request, count) in batch.into_iter().zip(counts) {
-                    let own = answers.by_ref().take(count).collect();
-                    request.answer(Ok(own));
+                    request.answer(Ok(answers.by_ref().take(count).collect()));
                 }
                 Ok(())
             }
@@ -294,10 +171,6 @@ impl LaneTask {
                 Err(broken)
             }
         }
-    }
-
-    fn report(&self, state: ConnectionState) {
-        self.context.report(self.slot, state);
     }
 }
 

@@ -86,6 +86,7 @@ on_both_worlds! {
         a_broken_link_reports_down_then_up_and_has_nothing_subscribed,
         an_inbox_that_overflows_breaks_the_link_and_it_comes_back,
         many_channels_in_one_subscription,
+        changes_submitted_together_are_carried_out_in_order,
         several_links_share_the_channels_by_partition,
     }
     faults::{

@@ -221,6 +221,35 @@ pub async fn many_channels_in_one_subscription(world: impl World) {
     gateway.shard.subscribe(Vec::new()).await.unwrap();
 }
 
+pub async fn changes_submitted_together_are_carried_out_in_order(world: impl World) {
+    let channels = channels_apart(3);
+    let gateway = world.gateway();
+    gateway
+        .open(channels.iter().map(|channel| channel.partition))
+        .await;
+    let pair = |index: usize| vec![(channels[index].partition, channels[index].name.clone())];
+    let submitted = [
+        gateway.shard.subscribe(pair(0)),
+        gateway.shard.subscribe(pair(1)),
+        gateway.shard.unsubscribe(pair(0)),
+        gateway.shard.subscribe(pair(0)),
+        gateway.shard.unsubscribe(pair(1)),
+        gateway.shard.subscribe(pair(2)),
+    ];
+    for change in submitted {
+        change.await.unwrap();
+    }
+    for channel in &channels {
+        gateway.append(channel, "x").await;
+    }
+    gateway.events.until(|told| told.len() >= 3).await;
+    let heard: Vec<_> = channels
+        .iter()
+        .map(|channel| gateway.events.payloads(&channel.name).len())
+        .collect();
+    assert_eq!(heard, [1, 0, 1]);
+}
+
 pub async fn several_links_share_the_channels_by_partition(world: impl World) {
     let gateway = world.gateway_with(ShardOptions {
         links: 3,
