@@ -71,7 +71,7 @@ struct Shared {
 }
 
 impl Cluster {
-    /// Begins to listen to the other gateways, and to carry out on `local` what they ask for. To be called before this
+    /// Begins to listen to the other gateways, and to carry out on `local` what they ask for. To be called when this
     /// gateway registers: who is on the list is expected to answer. The store need not be reachable yet.
     #[must_use]
     pub fn join(

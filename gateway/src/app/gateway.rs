@@ -1,11 +1,13 @@
 //! The parts of a running gateway.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts};
+use campanile_shard_router::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts};
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::store::{GatewayId, TopologyStore};
+use campanile_shard_router::topology::ShardId;
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
@@ -29,9 +31,10 @@ pub(super) type ClientRouter = Router<Hub<Connection>>;
 
 /// A running gateway.
 pub(super) struct Gateway {
-    id: GatewayId,
     name: String,
     store: Arc<dyn TopologyStore>,
+    /// The shards that this gateway was told of.
+    configured: BTreeMap<ShardId, ConfiguredShard>,
     router: Arc<ClientRouter>,
     host: Arc<Host>,
     coordinator: Coordinator,
@@ -48,21 +51,15 @@ impl Gateway {
         let name = config.node_name.clone().unwrap_or_else(|| made_up_name(address));
         let id = unique_id(&name);
         tracing::info!(gateway = %id.0, "starting");
-        let clock = Clock::start();
         let backend = Backend::open(config)?;
         let router = Router::start(
             router_config(config),
             Arc::new(Hub::new(EncodedCounters::register())),
             Arc::clone(&backend.store),
-            backend.factory,
+            Arc::clone(&backend.factory),
             id.clone(),
         );
-        let sessions = SessionContext::new(config.client.clone(), config.channel.clone(), &config.auth);
-        let host = Host::new(Arc::clone(&router), sessions, clock);
-        tokio::spawn({
-            let host = Arc::clone(&host);
-            async move { host.timers.run().await }
-        });
+        let host = host(config, &router);
         let cluster = Cluster::join(
             id.clone(),
             Arc::clone(&backend.store),
@@ -73,25 +70,15 @@ impl Gateway {
             )),
             config.cluster.command_timeout,
         );
-        let api = Api::new(
-            Arc::clone(&router),
-            cluster,
-            Arc::new(config.channel.clone()),
-            clock,
-        );
-        let coordinator = Coordinator::start(CoordinatorParts {
-            gateway: id.clone(),
-            configured: backend.configured,
-            store: Arc::clone(&backend.store),
-            shards: Arc::clone(&router) as _,
-        });
+        let channels = Arc::new(config.channel.clone());
+        let api = Api::new(Arc::clone(&router), cluster, channels, host.clock);
         let gateway = Self {
-            id,
             name,
+            coordinator: coordinator(id, &backend, &router),
             store: backend.store,
+            configured: backend.configured,
             router,
             host,
-            coordinator,
             ending: CancellationToken::new(),
         };
         Ok((gateway, api))
@@ -118,6 +105,7 @@ impl Gateway {
             gateway: self.name.clone(),
             store: Arc::clone(&self.store),
             router: Arc::clone(&self.router),
+            configured: self.configured.clone(),
             coordinator: self.coordinator.status(),
             ending: self.ending.clone(),
         })
@@ -131,14 +119,31 @@ impl Gateway {
         }
     }
 
-    /// Lets others take over what this gateway did for all, and takes it off the list.
+    /// Lets others take over what this gateway did for all. The router takes it off the list of gateways.
     pub(super) async fn leave(self) {
         self.coordinator.stop().await;
         self.router.shutdown().await;
-        if let Err(error) = self.store.deregister(&self.id).await {
-            tracing::debug!(%error, "the registration is left to expire");
-        }
     }
+}
+
+/// The connections, none yet, and what wakes them.
+fn host(config: &Config, router: &Arc<ClientRouter>) -> Arc<Host> {
+    let sessions = SessionContext::new(config.client.clone(), config.channel.clone(), &config.auth);
+    let host = Host::new(Arc::clone(router), sessions, Clock::start());
+    tokio::spawn({
+        let host = Arc::clone(&host);
+        async move { host.timers.run().await }
+    });
+    host
+}
+
+fn coordinator(gateway: GatewayId, backend: &Backend, router: &Arc<ClientRouter>) -> Coordinator {
+    Coordinator::start(CoordinatorParts {
+        gateway,
+        configured: backend.configured.clone(),
+        store: Arc::clone(&backend.store),
+        shards: Arc::clone(router) as _,
+    })
 }
 
 fn router_config(config: &Config) -> RouterConfig {

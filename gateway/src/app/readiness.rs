@@ -1,11 +1,13 @@
 //! What this gateway can reach.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::CoordinatorStatus;
+use campanile_shard_router::coordinator::{ConfiguredShard, CoordinatorStatus, ShardSource as _};
 use campanile_shard_router::router::ShardHealth;
 use campanile_shard_router::shard::ShardStatus;
 use campanile_shard_router::store::TopologyStore;
+use campanile_shard_router::topology::ShardId;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,8 @@ pub(super) struct Probe {
     pub(super) gateway: String,
     pub(super) store: Arc<dyn TopologyStore>,
     pub(super) router: Arc<ClientRouter>,
+    /// The shards that this gateway was told of.
+    pub(super) configured: BTreeMap<ShardId, ConfiguredShard>,
     pub(super) coordinator: watch::Receiver<CoordinatorStatus>,
     pub(super) ending: CancellationToken,
 }
@@ -25,7 +29,11 @@ impl Readiness for Probe {
     fn report(&self) -> ReadyReport {
         let topology = self.router.topology();
         let store = store(self.store.status());
-        let shards: Vec<ShardReport> = self.router.shard_health().into_iter().map(shard).collect();
+        let health = match &topology {
+            Some(_) => self.router.shard_health(),
+            None => self.configured_health(),
+        };
+        let shards: Vec<ShardReport> = health.into_iter().map(shard).collect();
         let missing: Vec<String> = shards
             .iter()
             .filter(|shard| shard.status != CONNECTED)
@@ -44,6 +52,23 @@ impl Readiness for Probe {
             missing,
             problems,
         }
+    }
+}
+
+impl Probe {
+    /// How the shards are before there is a topology: those that will fill it.
+    fn configured_health(&self) -> Vec<ShardHealth> {
+        let shards = self.configured.iter();
+        let health = |(id, configured): (&ShardId, &ConfiguredShard)| {
+            let shard = self.router.shard(id)?;
+            Some(ShardHealth {
+                id: id.clone(),
+                address: configured.address.clone(),
+                status: shard.status(),
+                partitions: 0,
+            })
+        };
+        shards.filter_map(health).collect()
     }
 }
 
