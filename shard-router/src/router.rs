@@ -169,6 +169,8 @@ pub struct ShardHealth {
     pub status: ShardStatus,
     /// How many partitions it owns.
     pub partitions: usize,
+    /// How many of them are decided for it but not open there yet.
+    pub opening: usize,
 }
 
 impl<A: Audience> Router<A> {

@@ -83,6 +83,10 @@ fn store(status: Result<(), String>) -> StoreReport {
 
 fn shard(health: ShardHealth) -> ShardReport {
     let (status, error) = match health.status {
+        ShardStatus::Connected if health.opening > 0 => {
+            let error = format!("{} of its partitions are not open yet", health.opening);
+            ("opening", Some(error))
+        }
         ShardStatus::Connected => (CONNECTED, None),
         ShardStatus::Untrusted(run) => ("untrusted", Some(format!("run {run} is not admitted (yet)"))),
         ShardStatus::Unreachable(error) => ("unreachable", Some(error)),

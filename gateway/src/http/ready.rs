@@ -52,7 +52,8 @@ pub struct ShardReport {
     pub name: String,
     /// Where it is, without credentials.
     pub address: String,
-    /// `connected`, `untrusted` (another run than the topology's answers) or `unreachable`.
+    /// `connected`, `opening` (connected, but not all of its partitions are open there yet), `untrusted` (another run than
+    /// the topology's answers) or `unreachable`.
     pub status: &'static str,
     /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use super::ShardHealth;
 use super::opened::OpenedShard;
 use crate::partition::Partition;
 use crate::shard::ShardStatus;
-use crate::topology::{ShardId, Topology};
+use crate::topology::{PartitionState, ShardId, Topology};
 
 /// Immutable; every applied topology makes a new one.
 #[derive(Default)]
@@ -22,8 +22,7 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new(topology: Arc<Topology>, shards: BTreeMap<ShardId, Arc<OpenedShard>>) -> Self {
-        let owner =
-            |(_, state): (Partition, &crate::topology::PartitionState)| shards.get(state.owner()).cloned();
+        let owner = |(_, state): (Partition, &PartitionState)| shards.get(state.owner()).cloned();
         let owners = topology.states().map(owner).collect();
         Self {
             topology: Some(topology),
@@ -55,7 +54,14 @@ impl Routes {
                 None => ShardStatus::Unreachable("this gateway is not configured to reach it".to_owned()),
             },
             partitions: shares.get(id).copied().unwrap_or(0),
+            opening: opening(topology, id),
         };
         topology.shards.iter().map(health).collect()
     }
+}
+
+/// How many partitions are to be opened on `shard` and are not yet.
+fn opening(topology: &Topology, shard: &ShardId) -> usize {
+    let is_opening = |state: &&PartitionState| matches!(state, PartitionState::Opening { shard: target, .. } if target == shard);
+    topology.partitions.iter().filter(is_opening).count()
 }
