@@ -1,8 +1,8 @@
 //! The `campanile` binary as a process, and its configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -159,7 +159,7 @@ impl Gateway {
     }
 
     /// The folder in which it runs.
-    pub fn dir(&self) -> &std::path::Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -214,17 +214,42 @@ fn listening(output: &str) -> Option<String> {
 }
 
 /// The binary beside the test's own, which cargo puts one folder deeper.
+///
+/// # Errors
+/// When it is missing or older than its sources: cargo builds it only together with a test of its own package.
 pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test
         .parent()
-        .and_then(|deps| deps.parent())
+        .and_then(Path::parent)
         .context("the test binary lies in target/*/deps")?;
     let binary = target.join("campanile");
-    ensure!(
-        binary.exists(),
-        "{} is missing: run the tests with `make test` or `make e2e`",
-        binary.display()
-    );
+    let advice = "run the tests with `make test` or `make e2e`, which build it";
+    let built = std::fs::metadata(&binary).and_then(|it| it.modified());
+    let built = built.with_context(|| format!("{} is missing: {advice}", binary.display()))?;
+    let sources = ["gateway/src", "shard-router/src", "common/src"];
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for source in sources {
+        let changed = last_change(&workspace.join(source))?;
+        ensure!(
+            changed <= built,
+            "{} is older than {source}: {advice}",
+            binary.display()
+        );
+    }
     Ok(binary)
+}
+
+/// When a file in this folder was last changed. (Folders change when editors put files of their own there.)
+fn last_change(folder: &Path) -> Result<SystemTime> {
+    let mut last = SystemTime::UNIX_EPOCH;
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        last = last.max(if path.is_dir() {
+            last_change(&path)?
+        } else {
+            path.metadata()?.modified()?
+        });
+    }
+    Ok(last)
 }
