@@ -1,0 +1,343 @@
+//! `recovered` is true when, and only when, the client was given everything that it had missed.
+//!
+//! Each test lets a subscriber go away, breaks something or nothing, lets the world go on publishing or not, and lets the
+//! subscriber return with its position.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use campanile_tests::balancer::Balancer;
+use campanile_tests::cluster::Cluster;
+use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::redis::{RedisOptions, RedisServer};
+use campanile_tests::token;
+use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wire::Wire;
+use serde_json::{Value, json};
+
+const CHANNEL: &str = "stream:news";
+
+/// What a subscriber brings back: how far it came, in which epoch.
+#[derive(Debug, Clone)]
+struct Position {
+    offset: u64,
+    epoch: String,
+}
+
+/// What it is told.
+#[derive(Debug, PartialEq)]
+struct Return {
+    recovered: bool,
+    data: Vec<Value>,
+}
+
+fn options(history_size: u32) -> Value {
+    json!({
+        "history_size": history_size,
+        "history_ttl": "300s",
+        "force_recovery": true,
+        "allow_subscribe_for_client": true,
+    })
+}
+
+/// One gateway on one shard.
+async fn cluster(redis: RedisOptions, shard: Value) -> Result<Cluster> {
+    Cluster::builder()
+        .shard(redis, shard)
+        .gateways(1)
+        .namespace("stream", &options(100))
+        .start()
+        .await
+}
+
+async fn publish(gateway: &Gateway, numbers: std::ops::Range<u64>) -> Result<()> {
+    for number in numbers {
+        gateway.api().publish(CHANNEL, &json!(number)).await?;
+    }
+    Ok(())
+}
+
+/// Waits until the gateway publishes again, to a channel that nobody looks at, on the same shard.
+async fn publishes_again(gateway: &Gateway) {
+    eventually("the gateway publishes again", SOON, || async {
+        let params = json!({ "channel": "stream:other", "data": {} });
+        matches!(gateway.api().try_call("publish", &params).await, Ok(Ok(_)))
+    })
+    .await;
+}
+
+/// Subscribes, sees `count` publications numbered from 0, and goes away.
+async fn watch_and_leave(gateway: &Gateway, count: u64) -> Result<Position> {
+    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("reader")).await?;
+    let subscribed = wire.subscribe(CHANNEL).await?;
+    let mut offset = subscribed["offset"].as_u64().unwrap_or_default();
+    let epoch = subscribed["epoch"].as_str().context("an epoch")?.to_owned();
+    publish(gateway, 0..count).await?;
+    for number in 0..count {
+        let (_, publication) = wire.publication().await?;
+        assert_eq!(publication["data"], number);
+        offset = publication["offset"].as_u64().context("an offset")?;
+    }
+    Ok(Position { offset, epoch })
+}
+
+/// Comes back with a position.
+async fn come_back(gateway: &Gateway, position: &Position) -> Result<Return> {
+    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("reader")).await?;
+    let result = wire.recover(CHANNEL, position.offset, &position.epoch).await?;
+    assert_eq!(result["was_recovering"], true, "{result}");
+    let publications = result["publications"].as_array().cloned().unwrap_or_default();
+    Ok(Return {
+        recovered: result["recovered"].as_bool().unwrap_or(false),
+        data: publications
+            .into_iter()
+            .map(|publication| publication["data"].clone())
+            .collect(),
+    })
+}
+
+fn recovered(numbers: std::ops::Range<u64>) -> Return {
+    Return {
+        recovered: true,
+        data: numbers.map(|number| json!(number)).collect(),
+    }
+}
+
+#[tokio::test]
+async fn with_nothing_lost_everything_missed_is_given() -> Result<()> {
+    let cluster = cluster(RedisOptions::default(), json!({})).await?;
+    let gateway = &cluster.gateways[0];
+    let position = watch_and_leave(gateway, 3).await?;
+    assert_eq!(
+        come_back(gateway, &position).await?,
+        recovered(0..0),
+        "nothing was missed"
+    );
+    publish(gateway, 3..10).await?;
+    assert_eq!(come_back(gateway, &position).await?, recovered(3..10));
+    Ok(())
+}
+
+#[tokio::test]
+async fn trimmed_past_the_position_is_not_recovered() -> Result<()> {
+    let cluster = Cluster::builder()
+        .shards(1)
+        .gateways(1)
+        .namespace("stream", &options(5))
+        .start()
+        .await?;
+    let gateway = &cluster.gateways[0];
+    let position = watch_and_leave(gateway, 3).await?;
+    publish(gateway, 3..8).await?;
+    assert_eq!(
+        come_back(gateway, &position).await?,
+        recovered(3..8),
+        "the five that are kept are all"
+    );
+    publish(gateway, 8..9).await?;
+    assert!(
+        !come_back(gateway, &position).await?.recovered,
+        "one of six is gone"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_epoch_is_not_recovered() -> Result<()> {
+    let cluster = cluster(RedisOptions::default(), json!({})).await?;
+    let gateway = &cluster.gateways[0];
+    let position = watch_and_leave(gateway, 3).await?;
+    for epoch in ["", "another", &format!("{}x", position.epoch)] {
+        let stranger = Position {
+            epoch: epoch.to_owned(),
+            ..position.clone()
+        };
+        assert!(!come_back(gateway, &stranger).await?.recovered, "epoch {epoch:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_position_beyond_the_top_is_not_recovered() -> Result<()> {
+    let cluster = cluster(RedisOptions::default(), json!({})).await?;
+    let gateway = &cluster.gateways[0];
+    let position = watch_and_leave(gateway, 3).await?;
+    let ahead = Position {
+        offset: position.offset + 1,
+        ..position
+    };
+    assert!(!come_back(gateway, &ahead).await?.recovered);
+    // Reaching that offset later does not make it a position that was ever held.
+    publish(gateway, 3..4).await?;
+    let further = Position {
+        offset: ahead.offset + 1,
+        ..ahead
+    };
+    assert!(!come_back(gateway, &further).await?.recovered);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flushed_shard_is_not_recovered() -> Result<()> {
+    let cluster = cluster(RedisOptions::default(), json!({})).await?;
+    let gateway = &cluster.gateways[0];
+    let position = watch_and_leave(gateway, 3).await?;
+    cluster.shards[0].flush().await?;
+    publishes_again(gateway).await;
+    assert!(!come_back(gateway, &position).await?.recovered);
+    // Nor when as many publications as before, and more, have come since.
+    publish(gateway, 100..110).await?;
+    assert!(!come_back(gateway, &position).await?.recovered);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shard_that_lost_its_last_writes_is_not_recovered() -> Result<()> {
+    let options = RedisOptions {
+        append_only: Some("always"),
+        ..RedisOptions::default()
+    };
+    let mut cluster = cluster(options, json!({})).await?;
+    let early = watch_and_leave(&cluster.gateways[0], 3).await?;
+    let backup = tempfile::tempdir()?;
+    let files = cluster.shards[0].dir().join("appendonlydir");
+    copy(&files, backup.path())?;
+    publish(&cluster.gateways[0], 3..6).await?;
+    let late = Position {
+        offset: early.offset + 3,
+        ..early.clone()
+    };
+    assert!(
+        come_back(&cluster.gateways[0], &late).await?.recovered,
+        "before the fault"
+    );
+
+    // The file as it was three publications ago: what `appendfsync everysec` may leave.
+    cluster.shards[0].kill();
+    std::fs::remove_dir_all(&files)?;
+    copy(backup.path(), &files)?;
+    cluster.shards[0].restart().await?;
+    let gateway = &cluster.gateways[0];
+    publishes_again(gateway).await;
+    let left = gateway.api().history(CHANNEL).await?;
+    assert!(!left.contains(&json!(5)), "the last writes are lost: {left:?}");
+
+    // Nobody can tell from the shard's own data that anything is missing, so both learn the worst.
+    assert!(!come_back(gateway, &early).await?.recovered);
+    assert!(!come_back(gateway, &late).await?.recovered);
+    publish(gateway, 100..110).await?;
+    assert!(!come_back(gateway, &early).await?.recovered);
+    assert!(!come_back(gateway, &late).await?.recovered);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_shard_that_was_restarted_whole_is_recovered() -> Result<()> {
+    let options = RedisOptions {
+        append_only: Some("always"),
+        ..RedisOptions::default()
+    };
+    let mut cluster = cluster(options, json!({ "durable": true })).await?;
+    let position = watch_and_leave(&cluster.gateways[0], 3).await?;
+    publish(&cluster.gateways[0], 3..6).await?;
+    cluster.shards[0].kill();
+    cluster.shards[0].restart().await?;
+    let gateway = &cluster.gateways[0];
+    publishes_again(gateway).await;
+    assert_eq!(come_back(gateway, &position).await?, recovered(3..6));
+    publish(gateway, 6..10).await?;
+    assert_eq!(come_back(gateway, &position).await?, recovered(3..10));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_durable_shard_that_came_back_empty_is_not_recovered() -> Result<()> {
+    let mut cluster = cluster(RedisOptions::default(), json!({ "durable": true })).await?;
+    let position = watch_and_leave(&cluster.gateways[0], 3).await?;
+    cluster.shards[0].kill();
+    cluster.shards[0].restart().await?;
+    let gateway = &cluster.gateways[0];
+    publishes_again(gateway).await;
+    assert!(!come_back(gateway, &position).await?.recovered);
+    publish(gateway, 100..110).await?;
+    assert!(!come_back(gateway, &position).await?.recovered);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_replica_promoted_while_lagging_is_not_recovered() -> Result<()> {
+    let store = RedisServer::start().await?;
+    let mut primary = RedisServer::start().await?;
+    let replication = Balancer::start(&format!("127.0.0.1:{}", primary.port())).await?;
+    let following = RedisOptions {
+        replica_of: Some(replication.port()),
+        ..RedisOptions::default()
+    };
+    let replica = RedisServer::start_with(following).await?;
+    replica.wait_for_replication().await;
+    // The gateway knows one address; behind it the primary changes.
+    let shard = Balancer::start(&format!("127.0.0.1:{}", primary.port())).await?;
+    let config = GatewayConfig::default()
+        .set("engine.type", "redis")
+        .set(
+            "shards",
+            json!([{ "name": "one", "url": format!("redis://127.0.0.1:{}", shard.port()) }]),
+        )
+        .set("cluster.store", store.url())
+        .namespace("stream", &options(100));
+    let gateway = Gateway::start(&config).await?;
+
+    let early = watch_and_leave(&gateway, 3).await?;
+    replicated(&primary, &replica).await;
+    replication.cut();
+    publish(&gateway, 3..6).await?;
+    let late = Position {
+        offset: early.offset + 3,
+        ..early.clone()
+    };
+    assert!(come_back(&gateway, &late).await?.recovered, "before the fault");
+
+    primary.kill();
+    replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
+    shard.point_to(&format!("127.0.0.1:{}", replica.port()));
+    publishes_again(&gateway).await;
+    let left = gateway.api().history(CHANNEL).await?;
+    assert!(
+        left.contains(&json!(2)) && !left.contains(&json!(5)),
+        "the replica lagged: {left:?}"
+    );
+
+    assert!(!come_back(&gateway, &early).await?.recovered);
+    assert!(!come_back(&gateway, &late).await?.recovered);
+    publish(&gateway, 100..110).await?;
+    assert!(!come_back(&gateway, &early).await?.recovered);
+    assert!(!come_back(&gateway, &late).await?.recovered);
+    Ok(())
+}
+
+/// Waits until the replica has all that the primary has.
+async fn replicated(primary: &RedisServer, replica: &RedisServer) {
+    eventually("the replica has caught up", SOON, || async {
+        let there = replication_offset(replica, "slave_repl_offset:").await;
+        there.is_some() && there == replication_offset(primary, "master_repl_offset:").await
+    })
+    .await;
+}
+
+async fn replication_offset(server: &RedisServer, field: &str) -> Option<u64> {
+    let info: String = server.command(&["INFO", "replication"]).await.ok()?;
+    info.lines()
+        .find_map(|line| line.strip_prefix(field))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
