@@ -161,12 +161,16 @@ impl RedisWorld {
 
     /// Runs one command on the server.
     pub fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_command(words).unwrap()
+    }
+
+    /// Runs one command that may fail.
+    pub fn try_command<T: redis::FromRedisValue>(&self, words: &[&str]) -> redis::RedisResult<T> {
         let client = redis::Client::open(self.server.url()).unwrap();
         let mut command = redis::cmd(words[0]);
         command
             .arg(&words[1..])
             .query(&mut client.get_connection().unwrap())
-            .unwrap()
     }
 
     fn files(&self) -> PathBuf {
