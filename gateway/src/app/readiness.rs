@@ -66,6 +66,7 @@ impl Probe {
                 address: configured.address.clone(),
                 status: shard.status(),
                 partitions: 0,
+                opening: 0,
             })
         };
         shards.filter_map(health).collect()
