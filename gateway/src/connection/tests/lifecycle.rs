@@ -183,7 +183,12 @@ async fn sessions_keep_their_times() {
 
 #[tokio::test(start_paused = true)]
 async fn timeouts_that_come_and_go_leave_one_entry_in_the_wheel() {
-    let host = host_with(|options, _| options.expired_close_delay = Duration::ZERO).await;
+    let host = host_with(|options, _| {
+        options.expired_close_delay = Duration::ZERO;
+        // The client is deaf: no ping may come due while the test lasts.
+        options.ping_interval = Duration::from_secs(60);
+    })
+    .await;
     tokio::spawn({
         let host = Arc::clone(&host);
         async move { host.timers.run().await }
