@@ -66,6 +66,9 @@ impl<W: Send + 'static, A: Send + 'static> Queue<W, A> {
     }
 
     fn enter(&self, work: W, bytes: usize) -> Result<oneshot::Receiver<Result<A, ShardError>>, ShardError> {
+        if self.context.intent.borrow().closed {
+            return Err(closed());
+        }
         self.context.health.check(self.slot)?;
         let reserved = Reserved::take(&self.waiting, bytes, self.context.options.queue_bytes)?;
         let (answer, receiver) = oneshot::channel();
