@@ -212,6 +212,10 @@ impl Feed {
         }
         self.stirred = true;
         let (position, event) = match message {
+            ShardMessage::Cleared => {
+                self.cleared();
+                return Reception::Passed;
+            }
             ShardMessage::Publication {
                 position,
                 publication,
@@ -227,6 +231,12 @@ impl Feed {
             (Some(position), Event::Publication(publication)) => self.publication(position, publication, out),
             (_, event) => self.hold(None, event, out),
         }
+    }
+
+    /// The stream was emptied. Reads under way may still bring what is gone.
+    fn cleared(&mut self) {
+        self.reads.void = self.reads.begun;
+        self.drop_window();
     }
 
     fn publication(

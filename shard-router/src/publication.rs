@@ -35,4 +35,6 @@ pub enum ShardMessage {
     Join(ClientInfo),
     /// A client left the channel. Not kept in the stream.
     Leave(ClientInfo),
+    /// The stream was emptied: what was published before is not to be given to anybody any more.
+    Cleared,
 }

@@ -57,7 +57,8 @@ pub trait Shard: Send + Sync + 'static {
     /// Reads the position and the part of the stream that is asked for. Gives the channel an epoch if it has none.
     fn history(&self, partition: Partition, request: HistoryRequest) -> ShardFuture<HistoryPage>;
 
-    /// Empties the stream; the position (epoch and top offset) stays.
+    /// Empties the stream; the position (epoch and top offset) stays. Gateways subscribed to the channel are told
+    /// ([`ShardMessage::Cleared`]).
     fn remove_history(&self, partition: Partition, channel: &ChannelName) -> ShardFuture<()>;
 
     /// The positions of many channels in one round trip, answered one by one in order.

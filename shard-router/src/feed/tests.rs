@@ -437,6 +437,30 @@ fn a_break_drops_the_window() {
 }
 
 #[test]
+fn what_was_removed_from_the_stream_is_given_to_nobody() {
+    let (mut feed, mut out) = live(5);
+    feed.message(message("e", 6), &mut out);
+    // One subscriber waits for a read that began before the removal and ends after it.
+    let (recover, mut ticket) = (stream(at("e", 3)), Ticket::default());
+    assert!(feed.join(Some(&recover), 8, &mut ticket).is_none());
+    let early = feed.begin(Read::Recent);
+    assert_eq!(feed.message(ShardMessage::Cleared, &mut out), Reception::Passed);
+    feed.complete(early, page("e", 6, (1..=6).rev()), &mut out);
+    assert!(feed.join(Some(&recover), 8, &mut ticket).is_none());
+
+    assert_eq!(feed.need(), Need::Read(Read::Recent));
+    let late = feed.begin(Read::Recent);
+    feed.complete(late, page("e", 6, []), &mut out);
+    let joined = feed.join(Some(&recover), 8, &mut ticket).unwrap();
+    let expired = RecoveryOutcome::Lost(LossReason::PositionExpired);
+    assert_eq!((offsets(&joined).len(), joined.outcome), (0, Some(expired)));
+    feed.forget(&mut ticket);
+    assert_eq!(seen(&mut out), ["6"]);
+    feed.message(message("e", 7), &mut out);
+    assert_eq!(seen(&mut out), ["7"]);
+}
+
+#[test]
 fn a_released_feed_ignores_what_still_arrives_and_begins_anew() {
     let (mut feed, mut out) = live(5);
     feed.release();

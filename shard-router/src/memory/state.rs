@@ -206,6 +206,7 @@ impl MemoryState {
     pub fn remove_history(&mut self, partition: Partition, name: &ChannelName) -> Result<(), ShardError> {
         self.serving(partition)?;
         self.with_channel(partition, name, Channel::clear);
+        self.pubsub.send(partition, name, &ShardMessage::Cleared);
         Ok(())
     }
 

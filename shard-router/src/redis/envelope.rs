@@ -22,6 +22,7 @@ const PUBLICATION: u8 = 0;
 const JOIN: u8 = 1;
 const LEAVE: u8 = 2;
 const MEMBER: u8 = 3;
+const CLEARED: u8 = 4;
 
 /// Why bytes from a shard are not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +91,10 @@ pub(super) fn encode_leave(info: &ClientInfo) -> Vec<u8> {
     encode(LEAVE, &Member::from(info))
 }
 
+pub(super) fn encode_cleared() -> Vec<u8> {
+    encode(CLEARED, &())
+}
+
 pub(super) fn encode_member(info: &ClientInfo) -> Vec<u8> {
     encode(MEMBER, &Member::from(info))
 }
@@ -128,6 +133,7 @@ pub(super) fn decode_message(bytes: &[u8]) -> Result<ShardMessage, EnvelopeError
         }
         (JOIN, body) => Ok(ShardMessage::Join(member(body)?)),
         (LEAVE, body) => Ok(ShardMessage::Leave(member(body)?)),
+        (CLEARED, _) => Ok(ShardMessage::Cleared),
         _ => Err(EnvelopeError::Malformed),
     }
 }

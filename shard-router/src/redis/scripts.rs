@@ -177,7 +177,11 @@ pub(super) fn position(keys: &Keys, request: &PositionRequest) -> Cmd {
 }
 
 pub(super) fn remove_history(keys: &Keys, partition: Partition, channel: &str) -> Cmd {
-    call(&REMOVE_HISTORY, &channel_keys(keys, partition, channel)[..3])
+    let mut command = call(&REMOVE_HISTORY, &channel_keys(keys, partition, channel)[..3]);
+    command
+        .arg(keys.topic(partition, channel))
+        .arg(envelope::encode_cleared());
+    command
 }
 
 pub(super) fn enter(keys: &Keys, entry: &PresenceEntry) -> Cmd {

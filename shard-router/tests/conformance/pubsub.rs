@@ -46,8 +46,9 @@ pub async fn messages_arrive_in_order_with_their_positions(world: impl World) {
         .announce(p, name, Announcement::Leave(info("c")))
         .await
         .unwrap();
+    publisher.shard.remove_history(p, name).await.unwrap();
 
-    let told = subscriber.events.until(|told| told.len() >= 6).await;
+    let told = subscriber.events.until(|told| told.len() >= 7).await;
     let [link] = &ups(&told)[..] else {
         panic!("one link, up once: {told:?}")
     };
@@ -71,6 +72,7 @@ pub async fn messages_arrive_in_order_with_their_positions(world: impl World) {
                     }
                     ShardMessage::Join(member) => (None, format!("join {}", member.client)),
                     ShardMessage::Leave(member) => (None, format!("leave {}", member.client)),
+                    ShardMessage::Cleared => (None, "cleared".to_owned()),
                 }
             }
             other => panic!("not a message: {other:?}"),
@@ -82,6 +84,7 @@ pub async fn messages_arrive_in_order_with_their_positions(world: impl World) {
         (None, "passing".to_owned()),
         (Some(second), "two".to_owned()),
         (None, "leave c".to_owned()),
+        (None, "cleared".to_owned()),
     ];
     assert_eq!(messages, expected);
 }

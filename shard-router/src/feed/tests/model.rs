@@ -21,6 +21,8 @@ enum Op {
     /// The epoch changes while offsets and content go on, as after a restart that may have lost something.
     Renew,
     Trim(u64),
+    /// The stream is emptied on request.
+    Clear,
     Break,
     /// The driver does the next thing.
     Step,
@@ -43,6 +45,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Flush),
         1 => Just(Op::Renew),
         2 => (0..6_u64).prop_map(Op::Trim),
+        1 => Just(Op::Clear),
         1 => Just(Op::Break),
         14 => Just(Op::Step),
         8 => Just(Op::Execute),
@@ -83,6 +86,13 @@ impl Shard {
         self.truth
             .insert((position.epoch.to_string(), self.top), self.published);
         self.send(Some(position), content(self.top, self.published));
+    }
+
+    fn clear(&mut self) {
+        self.log.clear();
+        if self.subscribed {
+            self.link.push_back(ShardMessage::Cleared);
+        }
     }
 
     fn send(&mut self, position: Option<Position>, publication: Publication) {
@@ -180,6 +190,7 @@ impl World {
                     self.shard.log.pop_front();
                 }
             }
+            Op::Clear => self.shard.clear(),
             Op::Break => {
                 self.shard.subscribed = false;
                 self.shard.link.clear();

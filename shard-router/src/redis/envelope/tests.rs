@@ -67,6 +67,10 @@ fn announcements_and_members_come_back() {
         Ok(ShardMessage::Leave(info()))
     );
     assert_eq!(decode_member(&encode_member(&info())), Ok(info()));
+    assert_eq!(
+        decode_message(&sent("0 0 ", &encode_cleared())),
+        Ok(ShardMessage::Cleared)
+    );
 }
 
 #[test]
