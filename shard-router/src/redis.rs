@@ -26,6 +26,7 @@ mod connection;
 mod context;
 mod envelope;
 mod health;
+mod identity;
 mod keys;
 mod lane;
 mod link;

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::config::{RedisConfigError, RedisShardConfig};
 use super::health::ConnectionState;
+use super::identity;
 use super::keys::Keys;
 use super::reply;
 use crate::shard::ShardError;
@@ -73,7 +74,7 @@ impl Connector {
 
     /// How often a quiet connection is tried, and how long the answer may take: a server that stops answering is
     /// noticed within the command timeout.
-    pub(super) fn ping_every(&self) -> Duration {
+    pub(super) fn check_every(&self) -> Duration {
         self.timeout / 2
     }
 
@@ -100,13 +101,7 @@ impl Connector {
             redis,
             run: Incarnation::new(""),
         };
-        let mut info = ::redis::cmd("INFO");
-        info.arg("server");
-        let answers = connection
-            .send(&pipeline([info]), deadline)
-            .await
-            .map_err(|broken| broken.words())?;
-        connection.run = run_id(answers)?;
+        connection.run = connection.identify(deadline).await?;
         Ok(connection)
     }
 
@@ -180,10 +175,18 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn ping(&mut self, deadline: Instant) -> Result<(), Broken> {
-        self.send(&pipeline([::redis::cmd("PING")]), deadline)
-            .await
-            .map(drop)
+    /// Tries a connection: the server must answer, and still be the run that it was.
+    pub(super) async fn check(&mut self, deadline: Instant) -> Result<(), Broken> {
+        let run = self.identify(deadline).await.map_err(Broken::Ended)?;
+        if run == self.run {
+            return Ok(());
+        }
+        Err(Broken::Ended(format!("the server has become another run: {run}")))
+    }
+
+    async fn identify(&mut self, deadline: Instant) -> Result<Incarnation, String> {
+        let answers = self.send(&pipeline(identity::questions()), deadline).await;
+        identity::incarnation(answers.map_err(|broken| broken.words())?)
     }
 
     /// Subscribes to Pub/Sub channels and waits until each of them is acknowledged.
@@ -214,18 +217,6 @@ async fn within<T>(
         Ok(Err(error)) => Err(Broken::Ended(reply::words(&error))),
         Err(_) => Err(Broken::TimedOut),
     }
-}
-
-fn run_id(answers: Vec<Value>) -> Result<Incarnation, String> {
-    let info = match answers.into_iter().next() {
-        Some(Value::BulkString(bytes)) => String::from_utf8_lossy(&bytes).into_owned(),
-        Some(Value::VerbatimString { text, .. }) => text,
-        Some(Value::ServerError(error)) => return Err(reply::server_error(&error).to_string()),
-        _ => return Err("INFO was answered with something else".to_owned()),
-    };
-    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    run.map(|run| Incarnation::new(run.trim()))
-        .ok_or_else(|| "INFO names no run_id".to_owned())
 }
 
 /// Waits that grow with each failure.

@@ -122,7 +122,7 @@ impl LaneTask {
         requests: &mut Requests<Vec<Cmd>, Vec<Value>>,
     ) -> String {
         let mut batch = Vec::with_capacity(BATCH);
-        let ping_every = self.context.connector.ping_every();
+        let check_every = self.context.connector.check_every();
         loop {
             let worked = tokio::select! {
                 biased;
@@ -135,7 +135,7 @@ impl LaneTask {
                     self.carry_out(&mut connection, std::mem::take(&mut batch)).await
                 }
                 // Only a quiet lane is tried: on a busy one each batch is a trial.
-                () = tokio::time::sleep(ping_every) => connection.ping(Instant::now() + ping_every).await,
+                () = tokio::time::sleep(check_every) => connection.check(Instant::now() + check_every).await,
             };
             if let Err(broken) = worked {
                 return broken.words();
@@ -158,9 +158,13 @@ impl LaneTask {
         self.context.metrics.round_trip(now.elapsed());
         match answers {
             Ok(answers) => {
+                let demoted = answers.iter().any(reply::is_from_replica);
                 let mut answers = answers.into_iter();
                 for (request, count) in batch.into_iter().zip(counts) {
                     request.answer(Ok(answers.by_ref().take(count).collect()));
+                }
+                if demoted {
+                    return Err(Broken::Ended("the server has become a replica".to_owned()));
                 }
                 Ok(())
             }

@@ -177,17 +177,17 @@ impl LinkTask {
         requests: &mut Requests<Subscription, ()>,
     ) -> String {
         let mut batch = Vec::with_capacity(BATCH);
-        let ping_every = self.context.connector.ping_every();
-        let mut next_ping = Instant::now() + ping_every;
+        let check_every = self.context.connector.check_every();
+        let mut next_check = Instant::now() + check_every;
         loop {
             let worked = tokio::select! {
                 biased;
                 _ = intent.changed() => return "the trusted run changed".to_owned(),
                 () = inbox.closed() => return ended(inbox),
                 // A busy link is tried too: that messages come says nothing of what waits for an answer.
-                () = tokio::time::sleep_until(next_ping) => {
-                    next_ping = Instant::now() + ping_every;
-                    connection.ping(next_ping).await
+                () = tokio::time::sleep_until(next_check) => {
+                    next_check = Instant::now() + check_every;
+                    connection.check(next_check).await
                 }
                 count = requests.take(&mut batch, BATCH) => {
                     if count == 0 {

@@ -43,6 +43,12 @@ pub(super) fn is_unknown_script(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
+/// Whether the server says that it is a replica: it may come back as a primary with other data, so the connection must
+/// not outlive this.
+pub(super) fn is_from_replica(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.code() == "READONLY")
+}
+
 /// What went wrong with a connection, in words that hold no secrets: the library's errors never repeat the URL.
 pub(super) fn words(error: &RedisError) -> String {
     error.to_string()

@@ -11,7 +11,8 @@ use campanile_shard_router::shard::{
 };
 use campanile_shard_router::topology::Generation;
 
-use crate::gateway::{ALL, Channel, channels_apart, info};
+use crate::gateway::{ALL, Channel, channels_apart, eventually, info};
+use crate::redis_server::RedisServer;
 use crate::world::{RedisWorld, World, options};
 
 type Command = &'static [&'static str];
@@ -171,12 +172,14 @@ async fn a_read_only_replica_refuses() {
     let run = gateway.open_for(&channel).await;
     // A primary that is not there: the data stays, writing ends.
     world.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]);
-    gateway.connected().await;
     let answer = gateway.publish(&channel, "x").await;
     assert!(
-        matches!(&answer, Err(ShardError::Refused(words)) if words.starts_with("READONLY")),
+        matches!(&answer, Err(error) if error.had_no_effect()),
         "{answer:?}"
     );
+    gateway
+        .status_becomes(|status| matches!(status, ShardStatus::Unreachable(why) if why.contains("replica")))
+        .await;
     let commands = vec![(
         channel.partition,
         Admit {
@@ -185,7 +188,33 @@ async fn a_read_only_replica_refuses() {
         },
     )];
     let fenced = gateway.shard.fence(&run, commands).await;
-    assert!(matches!(fenced, Err(ShardError::Refused(_))), "{fenced:?}");
+    assert!(matches!(fenced, Err(ShardError::Unavailable(_))), "{fenced:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_was_a_replica_meanwhile_is_another_run() {
+    let world = RedisWorld::start();
+    let gateway = world.gateway();
+    let channel = Channel::new("demoted");
+    let run = gateway.open_for(&channel).await;
+    let other = RedisServer::start();
+    world.command::<()>(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]);
+    let replication_says = |words: &'static str| {
+        let info: String = world.command(&["INFO", "replication"]);
+        std::future::ready(info.contains(words).then_some(()))
+    };
+    eventually(|| replication_says("master_link_status:up")).await;
+    world.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    let probe = gateway.shard.probe().await.unwrap();
+    assert_ne!(probe.incarnation, run);
+    let untrusted = ShardStatus::Untrusted(probe.incarnation);
+    gateway.status_becomes(|status| *status == untrusted).await;
+    // A replica of its own changes nothing.
+    let before = gateway.shard.probe().await.unwrap();
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &world.server.port().to_string()]);
+    eventually(|| replication_says("state=online")).await;
+    assert_eq!(gateway.shard.probe().await.unwrap(), before);
+    drop(replica);
 }
 
 #[tokio::test(flavor = "multi_thread")]
