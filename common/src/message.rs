@@ -26,6 +26,7 @@ mod reply;
 #[cfg(test)]
 pub(crate) mod sample;
 mod subscribe;
+mod subscriptions;
 
 pub use command::{Command, Request, TwoRequests};
 pub use connect::{ConnectRequest, ConnectResult, Dictionary, RefreshRequest, RefreshResult};
@@ -43,6 +44,7 @@ pub use subscribe::{
     FilterNode, KeyedItem, SubRefreshRequest, SubRefreshResult, SubscribeRequest, SubscribeResult,
     TrackBatch, UnsubscribeRequest, UnsubscribeResult,
 };
+pub use subscriptions::SubscriptionEntry;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::define::messages;
-use super::{SubscribeRequest, SubscribeResult};
+use super::{SubscribeRequest, SubscribeResult, SubscriptionEntry};
 
 messages! {
     /// The first command of a connection.
@@ -57,8 +57,8 @@ messages! {
         #[prost(bytes = "bytes", tag = "5")]
         pub data: Bytes,
         /// The server-side subscriptions, by channel.
-        #[prost(btree_map = "string, message", tag = "6")]
-        pub subs: BTreeMap<String, SubscribeResult>,
+        #[prost(message, repeated, tag = "6")]
+        pub subs: Vec<SubscriptionEntry>,
         /// Seconds between the server's pings; 0 for no pings.
         #[prost(uint32, tag = "7")]
         pub ping: u32,
@@ -116,5 +116,14 @@ messages! {
         /// Within how many seconds.
         #[prost(uint32, tag = "4")]
         pub ttl: u32,
+    }
+}
+
+impl ConnectResult {
+    /// The server-side subscription to `channel`.
+    #[must_use]
+    pub fn subscription(&self, channel: &str) -> Option<&SubscribeResult> {
+        let entry = self.subs.iter().find(|entry| entry.channel == channel)?;
+        entry.result.as_ref()
     }
 }

@@ -65,7 +65,7 @@ impl<'de, T: Object> Visitor<'de> for ObjectVisitor<T> {
 }
 
 /// A message within a list, a map or an option, where serde asks for a type instead of calling a function.
-struct Nested<T>(T);
+pub(super) struct Nested<T>(pub(super) T);
 
 impl<'de, T: Object> Deserialize<'de> for Nested<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

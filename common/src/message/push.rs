@@ -1,11 +1,9 @@
 //! What the server sends without having been asked.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::define::messages;
-use super::{ClientInfo, Publication, SubscribeResult};
+use super::{ClientInfo, Publication, SubscriptionEntry};
 use crate::code;
 
 messages! {
@@ -111,8 +109,8 @@ messages! {
         #[prost(bytes = "bytes", tag = "3")]
         pub data: Bytes,
         /// The server-side subscriptions, by channel.
-        #[prost(btree_map = "string, message", tag = "4")]
-        pub subs: BTreeMap<String, SubscribeResult>,
+        #[prost(message, repeated, tag = "4")]
+        pub subs: Vec<SubscriptionEntry>,
         /// Whether the connection must be refreshed.
         #[prost(bool, tag = "5")]
         pub expires: bool,

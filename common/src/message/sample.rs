@@ -6,6 +6,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 
+use super::{SubscribeResult, SubscriptionEntry};
+
 /// Levels of sub-messages; only filters are deeper than that by themselves.
 const DEPTH: u32 = 5;
 
@@ -127,6 +129,12 @@ impl<T: Sample> Sample for Option<T> {
 impl<T: Sample> Sample for Vec<T> {
     fn sample(rng: &mut TestRng, depth: u32) -> Self {
         (0..below(rng, 4)).map(|_| T::sample(rng, depth)).collect()
+    }
+}
+
+impl Sample for SubscriptionEntry {
+    fn sample(rng: &mut TestRng, depth: u32) -> Self {
+        Self::new(String::sample(rng, 0), SubscribeResult::sample(rng, depth))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use campanile_common::message::{ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult};
+use campanile_common::message::{
+    ConnectRequest, ConnectResult, SubscribeRequest, SubscribeResult, SubscriptionEntry,
+};
 use campanile_common::{
     ChannelName, Disconnect, DisconnectCode, Epoch, ErrorCode, Offset, Position, Timestamp,
 };
@@ -273,7 +275,10 @@ impl Session {
             version: self.context.version.clone(),
             expires: expires_at.is_some(),
             ttl: expires_at.map_or(0, |at| super::wire::ttl(at, now)),
-            subs,
+            subs: subs
+                .into_iter()
+                .map(|(channel, result)| SubscriptionEntry::new(channel, result))
+                .collect(),
             ping: u32::try_from(client.ping_interval.as_secs()).unwrap_or(u32::MAX),
             pong: self.expects_pongs(),
             time: i64::try_from(time).unwrap_or(i64::MAX),

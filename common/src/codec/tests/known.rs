@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::code::ErrorCode;
-use crate::message::{ConnectRequest, HistoryRequest, StreamPosition, SubscribeRequest, SubscribeResult};
+use crate::message::{
+    ConnectRequest, ConnectResult, HistoryRequest, StreamPosition, SubscribeRequest, SubscribeResult,
+    SubscriptionEntry,
+};
 
 fn connect() -> Command {
     Command::new(
@@ -182,4 +185,27 @@ fn protobuf_payloads_are_slices_of_the_frame() {
     };
     let data = &reply.push.as_ref().unwrap().message.as_ref().unwrap().data;
     assert!(frame.as_ptr_range().contains(&data.as_ptr()));
+}
+
+#[test]
+fn a_subscription_that_says_nothing_is_written_all_the_same() {
+    let entry = SubscriptionEntry::new("c", SubscribeResult::default());
+    let reply = Reply::answer(
+        1,
+        ConnectResult {
+            subs: vec![entry],
+            ..ConnectResult::default()
+        },
+    );
+    // The entry (field 6 of field 5): its key, and its value of no bytes.
+    let protobuf = b"\x0b\x08\x01\x2a\x07\x32\x05\x0a\x01c\x12\x00";
+    assert_eq!(Codec::Protobuf.encode_reply(&reply), &protobuf[..]);
+    let json = "{\"id\":1,\"connect\":{\"subs\":{\"c\":{}}}}\n";
+    assert_eq!(Codec::Json.encode_reply(&reply), json);
+    // As prost would write it, and as anybody may: without the value.
+    let without = Bytes::from_static(b"\x09\x08\x01\x2a\x05\x32\x03\x0a\x01c");
+    let read = Codec::Protobuf.decode_replies(&without).next().unwrap().unwrap();
+    let connect = read.connect.unwrap();
+    assert_eq!(connect.subs.len(), 1);
+    assert_eq!(connect.subscription("c"), None);
 }

@@ -182,11 +182,11 @@ fn the_tokens_channels_are_subscribed_before_the_answer() {
     else {
         panic!("no answer: {replies:?}");
     };
-    let a = &result.subs["stream:a"];
+    let a = result.subscription("stream:a").unwrap();
     assert!(a.was_recovering && a.recovered);
     assert_eq!((a.offset, a.publications.len()), (3, 2));
     assert_eq!(a.data, r#"{"d":2}"#);
-    assert!(!result.subs["b"].recoverable);
+    assert!(!result.subscription("b").unwrap().recoverable);
 }
 
 impl Kit {
@@ -369,7 +369,7 @@ fn lost_positions_are_told_with_their_reason() {
         Output::Reply(reply) => reply.connect,
         _ => None,
     });
-    let result = &output.unwrap().subs["stream:a"];
+    let result = output.as_ref().unwrap().subscription("stream:a").unwrap();
     assert!(result.was_recovering && !result.recovered);
     assert_eq!(
         (result.offset, result.recovery_reason.as_str()),
