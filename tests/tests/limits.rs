@@ -1,0 +1,135 @@
+//! What one client may cost, and what it is told when it wants more.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::token;
+use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wire::Wire;
+use serde_json::json;
+
+async fn gateway(settings: &[(&str, serde_json::Value)]) -> Result<Gateway> {
+    let room = json!({ "allow_subscribe_for_client": true, "allow_publish_for_client": true });
+    let mut config = GatewayConfig::default().namespace("room", &room);
+    for (path, value) in settings {
+        config = config.set(path, value.clone());
+    }
+    Gateway::start(&config).await
+}
+
+async fn connect(gateway: &Gateway) -> Result<Wire> {
+    Wire::connect(&gateway.websocket_url(), &token::connection("ann")).await
+}
+
+#[tokio::test]
+async fn who_never_connects_is_closed_as_stale() -> Result<()> {
+    let gateway = gateway(&[("client.stale_close_delay", json!("300ms"))]).await?;
+    let mut silent = Wire::open(&gateway.websocket_url()).await?;
+    let mut other = connect(&gateway).await?;
+    assert_eq!(silent.closed().await?.code, 3502);
+    assert!(other.is_alive().await, "whoever has connected stays");
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_does_not_answer_pings_is_closed_and_who_does_is_not() -> Result<()> {
+    let settings = [
+        ("client.ping_interval", json!("1s")),
+        ("client.pong_timeout", json!("500ms")),
+    ];
+    let gateway = gateway(&settings).await?;
+    let mut deaf = connect(&gateway).await?;
+    let mut other = connect(&gateway).await?;
+    let closed = deaf.closed();
+    let answering = async {
+        let end = Instant::now() + Duration::from_secs(4);
+        while Instant::now() < end {
+            assert!(other.is_alive().await);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let (closed, ()) = tokio::join!(closed, answering);
+    assert_eq!(closed?.code, 3012);
+    Ok(())
+}
+
+#[tokio::test]
+async fn subscriptions_are_limited() -> Result<()> {
+    let gateway = gateway(&[("client.channel_limit", json!(2))]).await?;
+    let mut wire = connect(&gateway).await?;
+    wire.subscribe("room:1").await?;
+    wire.subscribe("room:2").await?;
+    let third = json!({ "subscribe": { "channel": "room:3" } });
+    assert_eq!(wire.request(third.clone()).await?["error"]["code"], 106);
+    wire.request(json!({ "unsubscribe": { "channel": "room:1" } }))
+        .await?;
+    assert!(
+        wire.request(third).await?.get("error").is_none(),
+        "there is room again"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_flood_of_commands_is_refused_then_closed_and_others_go_on() -> Result<()> {
+    let settings = [
+        ("client.rate_limit.commands_per_second", json!(5)),
+        ("client.rate_limit.burst", json!(10)),
+    ];
+    let gateway = gateway(&settings).await?;
+    let mut other = connect(&gateway).await?;
+    let mut flood = connect(&gateway).await?;
+    for id in 2..200 {
+        // It may be closed before the last is sent.
+        let _ = flood
+            .send(&json!({ "id": id, "publish": { "channel": "room:1", "data": id } }))
+            .await;
+    }
+    assert_eq!(flood.closed().await?.code, 3013);
+    assert!(other.is_alive().await);
+    let refused = gateway
+        .metrics()
+        .await?
+        .count("campanile_command_errors_total", &[("code", "111")]);
+    assert!(refused > 0, "before that it was told to slow down");
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_are_limited_and_places_become_free() -> Result<()> {
+    let gateway = gateway(&[("client.connection_limit", json!(2))]).await?;
+    let mut first = connect(&gateway).await?;
+    let second = connect(&gateway).await?;
+    let refused = Wire::open(&gateway.websocket_url()).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("503")));
+    let labels = [("reason", "connection_limit")];
+    assert_eq!(
+        gateway
+            .metrics()
+            .await?
+            .count("campanile_connections_refused_total", &labels),
+        1
+    );
+    assert!(first.is_alive().await);
+    drop(second);
+    eventually("the place of the one that left is free", SOON, || async {
+        connect(&gateway).await.is_ok()
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_of_one_user_are_limited() -> Result<()> {
+    let gateway = gateway(&[("client.user_connection_limit", json!(1))]).await?;
+    let mut ann = connect(&gateway).await?;
+    let mut again = Wire::open(&gateway.websocket_url()).await?;
+    again
+        .send(&json!({ "id": 1, "connect": { "token": token::connection("ann") } }))
+        .await?;
+    assert_eq!(again.closed().await?.code, 3504);
+    let _bob = Wire::connect(&gateway.websocket_url(), &token::connection("bob")).await?;
+    assert!(ann.is_alive().await);
+    Ok(())
+}
