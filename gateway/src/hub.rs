@@ -17,7 +17,7 @@ use campanile_common::{ChannelName, Codec};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
 
 use crate::connection::outbound::Outbound;
-pub use encoded::{Encoded, EncodedCounters, publication_message};
+pub use encoded::{Encoded, EncodedCounters};
 pub use members::Members;
 pub use membership::{Interest, Membership};
 
@@ -92,7 +92,7 @@ impl<S: Subscriber> Audience for Hub<S> {
         let wants_join_leave = |interest: Interest| interest.join_leave;
         match event {
             Event::Publication(publication) => {
-                let message = || Push::publication(channel.as_str(), publication_message(publication));
+                let message = || Push::publication(channel.as_str(), (&**publication).into());
                 let encoded = Encoded::new(&message, Some(&self.encoded));
                 self.fan_out(members, encoded, |_| true);
             }

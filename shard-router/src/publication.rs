@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use campanile_common::message::ClientInfo;
+use campanile_common::message::{self, ClientInfo};
 use campanile_common::{Offset, Position, Timestamp};
 
 /// One message of a channel.
@@ -19,6 +19,20 @@ pub struct Publication {
     pub tags: BTreeMap<String, String>,
     /// When the publishing gateway accepted it, by that gateway's clock.
     pub time: Timestamp,
+}
+
+/// As clients and callers of the server API see it.
+impl From<&Publication> for message::Publication {
+    fn from(publication: &Publication) -> Self {
+        Self {
+            data: publication.data.clone(),
+            info: publication.info.clone().map(Box::new),
+            offset: publication.offset.get(),
+            tags: publication.tags.clone(),
+            time: i64::try_from(publication.time.as_millis()).unwrap_or(i64::MAX),
+            ..Self::default()
+        }
+    }
 }
 
 /// What arrives from a shard's Pub/Sub for one channel.

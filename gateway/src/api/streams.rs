@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use campanile_common::message::{self, ClientInfo};
+use campanile_common::message::ClientInfo;
 use campanile_common::{ChannelName, ErrorCode};
 use campanile_shard_router::audience::Audience;
-use campanile_shard_router::publication::Publication;
 use campanile_shard_router::router::HistoryQuery;
 use campanile_shard_router::shard::StreamLimits;
 
@@ -23,7 +22,7 @@ impl<A: Audience> Api<A> {
         };
         let page = self.router.history(&channel, query).await?;
         Ok(History {
-            publications: page.publications.into_iter().map(publication).collect(),
+            publications: page.publications.iter().map(Into::into).collect(),
             offset: page.position.offset.get(),
             epoch: page.position.epoch.as_str().to_owned(),
         })
@@ -68,15 +67,4 @@ impl<A: Audience> Api<A> {
 /// How many publications are asked for; a negative number asks for all.
 fn limit(limit: i64) -> Option<u32> {
     (limit >= 0).then(|| u32::try_from(limit).unwrap_or(u32::MAX))
-}
-
-fn publication(publication: Publication) -> message::Publication {
-    message::Publication {
-        data: publication.data,
-        info: publication.info.map(Box::new),
-        offset: publication.offset.get(),
-        tags: publication.tags,
-        time: i64::try_from(publication.time.as_millis()).unwrap_or(i64::MAX),
-        ..message::Publication::default()
-    }
 }

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use campanile_common::Codec;
-use campanile_common::message::{self, Push, Reply};
-use campanile_shard_router::publication::Publication;
+use campanile_common::message::{Push, Reply};
 use metrics::Counter;
 
 /// A push that is encoded at most once per codec, whatever the number of receivers.
@@ -49,18 +48,5 @@ impl EncodedCounters {
             "Publications encoded for subscribers: once per codec in use."
         );
         Self(Codec::ALL.map(|codec| metrics::counter!(NAME, "codec" => codec.label())))
-    }
-}
-
-/// A publication as clients see it.
-#[must_use]
-pub fn publication_message(publication: &Publication) -> message::Publication {
-    message::Publication {
-        data: publication.data.clone(),
-        info: publication.info.clone().map(Box::new),
-        offset: publication.offset.get(),
-        tags: publication.tags.clone(),
-        time: i64::try_from(publication.time.as_millis()).unwrap_or(i64::MAX),
-        ..message::Publication::default()
     }
 }

@@ -125,7 +125,7 @@ impl Plan {
                 result.publications = joined
                     .publications
                     .iter()
-                    .map(|found| wire::publication(found))
+                    .map(|found| (&**found).into())
                     .collect();
             }
             (Recovery::Lost(reason), Some(_)) => result.recovery_reason = reason.label().into(),

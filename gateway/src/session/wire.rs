@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use campanile_common::Timestamp;
-use campanile_common::message::{self, ClientInfo, HistoryResult, PresenceStatsResult};
-use campanile_shard_router::publication::Publication;
+use campanile_common::message::{ClientInfo, HistoryResult, PresenceStatsResult};
 use campanile_shard_router::shard::HistoryPage;
 
 /// Longest time to live that clients are told, in seconds: a year. SDKs make a timer of it, and those of some
@@ -17,22 +16,10 @@ pub(super) fn ttl(at: Timestamp, now: Timestamp) -> u32 {
     u32::try_from(secs).expect("a year of seconds fits u32")
 }
 
-/// A publication as clients see it.
-pub(super) fn publication(publication: &Publication) -> message::Publication {
-    message::Publication {
-        data: publication.data.clone(),
-        info: publication.info.clone().map(Box::new),
-        offset: publication.offset.get(),
-        tags: publication.tags.clone(),
-        time: i64::try_from(publication.time.as_millis()).unwrap_or(i64::MAX),
-        ..message::Publication::default()
-    }
-}
-
 /// A part of a stream as clients see it.
 pub(super) fn history(page: &HistoryPage) -> HistoryResult {
     HistoryResult {
-        publications: page.publications.iter().map(publication).collect(),
+        publications: page.publications.iter().map(Into::into).collect(),
         epoch: page.position.epoch.as_str().into(),
         offset: page.position.offset.get(),
     }
