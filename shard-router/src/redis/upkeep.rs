@@ -51,13 +51,16 @@ pub(super) async fn keep_up<L: Life>(
             break;
         }
         let connecting = unless_changed(&intents, life.connect(intent));
-        let state = match requests.refuse_during(connecting).await {
-            Some(Ok(established)) => {
+        // Another run is to be trusted now: what would have been found is no news.
+        let Some(found) = requests.refuse_during(connecting).await else {
+            continue;
+        };
+        let state = match found {
+            Ok(established) => {
                 backoff.succeeded();
                 ConnectionState::Down(life.live(established, &mut intents, &mut requests).await)
             }
-            Some(Err(state)) => state,
-            None => ConnectionState::Down("not connected yet".to_owned()),
+            Err(state) => state,
         };
         context.report(slot, state);
         let wait = tokio::time::sleep(backoff.failed());
