@@ -26,11 +26,12 @@ const MARGIN: Duration = Duration::from_secs(2);
 pub(super) async fn take_turns(parts: CoordinatorParts, board: watch::Sender<CoordinatorStatus>) {
     let mut changes = parts.store.changes();
     changes.mark_changed();
+    let gauge = LeadingGauge::register();
     loop {
         let asked = Instant::now();
         // An unreachable store is waited for like another's lease; its own status says so.
         if let Ok(true) = parts.store.hold_lease(&parts.gateway).await {
-            lead(&parts, &board, asked).await;
+            lead(&parts, &gauge, &board, asked).await;
         }
         if changes.has_changed().unwrap_or(false) {
             changes.mark_unchanged();
@@ -41,14 +42,19 @@ pub(super) async fn take_turns(parts: CoordinatorParts, board: watch::Sender<Coo
 }
 
 /// Acts from `held` on until the lease cannot be extended.
-async fn lead(parts: &CoordinatorParts, board: &watch::Sender<CoordinatorStatus>, held: Instant) {
+async fn lead(
+    parts: &CoordinatorParts,
+    gauge: &LeadingGauge,
+    board: &watch::Sender<CoordinatorStatus>,
+    held: Instant,
+) {
     let token = match parts.store.next_token().await {
         Ok(token) => token,
         Err(error) => return warn!(%error, "the coordinator gets no token"),
     };
     info!(token = token.0, "this gateway coordinates");
     board.send_modify(|status| status.leading = true);
-    let _leading = LeadingGauge::raise();
+    let _leading = gauge.raise();
     let mut term = JoinSet::new();
     term.spawn(Arc::new(Term::new(parts.clone(), token, board.clone())).run());
     tokio::select! {
@@ -63,23 +69,31 @@ async fn lead(parts: &CoordinatorParts, board: &watch::Sender<CoordinatorStatus>
     });
 }
 
-/// Says in the metrics that this gateway coordinates, as long as it is held.
+/// Says in the metrics whether this gateway coordinates.
 struct LeadingGauge(Gauge);
 
+/// It coordinates, as long as this is held.
+struct Raised<'a>(&'a Gauge);
+
 impl LeadingGauge {
-    fn raise() -> Self {
+    fn register() -> Self {
         const NAME: &str = "campanile_coordinator_leading";
         describe_gauge!(
             NAME,
             "Whether this gateway is the one that coordinates (1) or not (0)"
         );
         let gauge = gauge!(NAME);
-        gauge.set(1.0);
+        gauge.set(0.0);
         Self(gauge)
+    }
+
+    fn raise(&self) -> Raised<'_> {
+        self.0.set(1.0);
+        Raised(&self.0)
     }
 }
 
-impl Drop for LeadingGauge {
+impl Drop for Raised<'_> {
     fn drop(&mut self) {
         self.0.set(0.0);
     }

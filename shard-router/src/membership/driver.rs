@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{Counter, Unit, counter, describe_counter};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
@@ -25,7 +25,7 @@ pub(super) struct Driver {
     views: watch::Sender<View>,
     applied: watch::Receiver<Applied>,
     problem: Arc<Mutex<Option<String>>>,
-    metrics: Metrics,
+    expirations: Counter,
 }
 
 /// The registration is gone.
@@ -45,7 +45,7 @@ impl Driver {
             views,
             applied,
             problem,
-            metrics: Metrics::new(),
+            expirations: expirations(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Driver {
             info!(joined, "registered in the topology store");
             let Expired = self.serve(joined).await;
             warn!("the registration has expired: joining anew");
-            self.metrics.expired.increment(1);
+            self.expirations.increment(1);
         }
     }
 
@@ -152,10 +152,6 @@ impl Driver {
     }
 
     fn publish(&self, view: View) -> Result<(), StoreError> {
-        if let Some(topology) = &view.topology {
-            // Exact up to 2^53: a change each microsecond reaches that after 285 years.
-            self.metrics.generation.set(topology.generation.0 as f64);
-        }
         self.views.send_if_modified(|present| {
             let news = *present != view;
             *present = view;
@@ -179,29 +175,15 @@ impl Driver {
     }
 }
 
-struct Metrics {
-    generation: Gauge,
-    expired: Counter,
-}
-
-impl Metrics {
-    fn new() -> Self {
-        const GENERATION: &str = "campanile_topology_generation";
-        const EXPIRED: &str = "campanile_registrations_expired_total";
-        describe_gauge!(
-            GENERATION,
-            "Generation of the latest topology that this gateway has read"
-        );
-        describe_counter!(
-            EXPIRED,
-            Unit::Count,
-            "Times this gateway found that its registration had expired and joined anew"
-        );
-        Self {
-            generation: gauge!(GENERATION),
-            expired: counter!(EXPIRED),
-        }
-    }
+/// The counter of expired registrations.
+fn expirations() -> Counter {
+    const NAME: &str = "campanile_registrations_expired_total";
+    describe_counter!(
+        NAME,
+        Unit::Count,
+        "Times this gateway found that its registration had expired and joined anew"
+    );
+    counter!(NAME)
 }
 
 /// Whether `read` is not a successor of `present` nor `present` itself.
