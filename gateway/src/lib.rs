@@ -1,4 +1,32 @@
-//! The Campanile gateway: client connections at the edge, sessions, permissions, the hub, the server API.
+//! The gateway: client connections at the edge, and the server API, on top of the router.
+//!
+//! A gateway keeps nothing but its connections. What must outlive it is on the shards and in the topology store, which it
+//! reaches through [`campanile_shard_router`] alone: nothing here knows a Redis command.
+//!
+//! # Parts
+//!
+//! - what clients touch: [`transport`] (bytes ↔ frames), [`session`] (the protocol, without I/O), [`connection`] (drives
+//!   both, and carries out what sessions want), [`auth`] (tokens and keys);
+//! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
+//!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`];
+//! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
+//! - what operators touch: [`config`] (files, variables and flags → validated options), [`cli`], [`http`] (listening,
+//!   readiness, the page), [`exporter`] (metrics), [`logging`];
+//! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
+//!
+//! # The way of data
+//!
+//! ```text
+//! client ─▶ transport ─ frame ─▶ codec ─ command ─▶ session ─ effect ─▶ connection ─▶ router ─▶ shard
+//!    ▲                                                 │ reply                          │
+//!    └── transport ◀─ batch ── outbound queue ◀────────┴───── hub ◀──── publication ────┘
+//!
+//! application ─ HTTP ─▶ api ─┬─ about channels ────▶ router
+//!                            └─ about connections ─▶ cluster ─▶ every gateway's sessions
+//! ```
+//!
+//! A publication is decoded once, encoded once for each codec in use among the subscribers, and the same bytes go into
+//! every subscriber's queue.
 
 pub mod api;
 pub mod app;
