@@ -51,18 +51,15 @@ pub enum LossReason {
     PositionAhead,
     /// More publications were missed than may be recovered at once.
     LimitExceeded,
-    /// The shard could not be read in time.
-    ShardUnavailable,
 }
 
 impl LossReason {
     /// Every reason, for registering metrics.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::EpochChanged,
         Self::PositionExpired,
         Self::PositionAhead,
         Self::LimitExceeded,
-        Self::ShardUnavailable,
     ];
 
     /// The name on the wire, in logs and in metric labels.
@@ -73,7 +70,6 @@ impl LossReason {
             Self::PositionExpired => "position_expired",
             Self::PositionAhead => "position_ahead",
             Self::LimitExceeded => "limit_exceeded",
-            Self::ShardUnavailable => "shard_unavailable",
         }
     }
 }
