@@ -32,6 +32,9 @@ impl TaskContext {
         match state {
             ConnectionState::Up => tracing::info!(%shard, slot, "connected"),
             ConnectionState::Untrusted(run) => tracing::info!(%shard, slot, %run, "another run answers"),
+            ConnectionState::Down(why) if self.intent.borrow().closed => {
+                tracing::debug!(%shard, slot, why, "not connected any more");
+            }
             ConnectionState::Down(why) => tracing::warn!(%shard, slot, why, "not connected"),
         }
     }
