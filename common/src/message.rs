@@ -25,6 +25,7 @@ mod push;
 mod reply;
 #[cfg(test)]
 pub(crate) mod sample;
+mod secret;
 mod subscribe;
 mod subscriptions;
 

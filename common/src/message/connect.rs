@@ -9,6 +9,7 @@ use super::{SubscribeRequest, SubscribeResult, SubscriptionEntry};
 
 messages! {
     /// The first command of a connection.
+    #[prost(skip_debug)]
     pub struct ConnectRequest {
         /// The connection token.
         #[prost(string, tag = "1")]
@@ -96,6 +97,7 @@ messages! {
     }
 
     /// A new connection token before the old one expires.
+    #[prost(skip_debug)]
     pub struct RefreshRequest {
         /// The connection token.
         #[prost(string, tag = "1")]

@@ -4,7 +4,8 @@
 ///
 /// All that the macro adds is the list of derives and, on each field, the serde attributes that hand it to
 /// [`Field`](super::field::Field). A field whose wire name is a Rust keyword carries its own
-/// `#[serde(rename = "…")]`.
+/// `#[serde(rename = "…")]`. A message with a secret has `#[prost(skip_debug)]` and a `Debug` of its own, in
+/// [`secret`](super::secret).
 macro_rules! messages {
     ($(
         $(#[$meta:meta])*
@@ -12,9 +13,9 @@ macro_rules! messages {
             $( $(#[$field_meta:meta])* pub $field:ident: $type:ty, )*
         }
     )*) => { $(
-        $(#[$meta])*
         #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
         #[serde(default)]
+        $(#[$meta])*
         pub struct $name {
             $(
                 $(#[$field_meta])*

@@ -7,6 +7,7 @@ use super::define::messages;
 
 messages! {
     /// A subscription to a channel.
+    #[prost(skip_debug)]
     pub struct SubscribeRequest {
         /// The channel.
         #[prost(string, tag = "1")]
@@ -145,6 +146,7 @@ messages! {
     }
 
     /// A new subscription token before the old one expires.
+    #[prost(skip_debug)]
     pub struct SubRefreshRequest {
         /// The channel.
         #[prost(string, tag = "1")]

@@ -119,3 +119,31 @@ fn waiting_messages_are_small() {
     assert!(size_of::<Reply>() <= 144, "{}", size_of::<Reply>());
     assert!(size_of::<Push>() <= 128, "{}", size_of::<Push>());
 }
+
+#[test]
+fn tokens_and_headers_do_not_show() {
+    let token = || "hush".to_owned();
+    let subscribe = SubscribeRequest {
+        token: token(),
+        ..Default::default()
+    };
+    let connect = ConnectRequest {
+        token: token(),
+        headers: [("authorization".to_owned(), token())].into(),
+        subs: [("channel".to_owned(), subscribe.clone())].into(),
+        ..Default::default()
+    };
+    let sub_refresh = SubRefreshRequest {
+        token: token(),
+        ..Default::default()
+    };
+    for request in [
+        Request::from(connect),
+        subscribe.into(),
+        RefreshRequest { token: token() }.into(),
+        sub_refresh.into(),
+    ] {
+        let shown = format!("{request:?} {:?}", Command::new(1, request.clone()));
+        assert!(shown.contains("(secret)") && !shown.contains("hush"), "{shown}");
+    }
+}

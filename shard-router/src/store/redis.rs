@@ -33,8 +33,8 @@ use subscriber::{Listen, Subscriber};
 /// How many gateways of this process may ask to listen at the same time; one does, once, when it starts.
 const LISTEN_REQUESTS: usize = 16;
 
-/// Where the store is and how it is used.
-#[derive(Clone, Debug)]
+/// Where the store is and how it is used. No `Debug`: the URL holds a password.
+#[derive(Clone)]
 pub struct RedisStoreConfig {
     /// `redis://` or `rediss://`, with user, password and database as needed.
     pub url: String,
