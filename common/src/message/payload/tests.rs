@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::is_json;
+use super::{MAX_DEPTH, is_json};
 use crate::message::Message;
 
 fn encode(payload: impl Into<Bytes>) -> String {
@@ -32,6 +32,25 @@ fn what_is_not_json_becomes_base64() {
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, not_json);
         assert_eq!(value, serde_json::json!({ "data": encoded }));
+    }
+}
+
+#[test]
+fn json_too_deep_for_parsers_becomes_base64() {
+    let nested = |depth, within: &str| format!("{}{within}{}", r#"{"a":["#.repeat(depth), "]}".repeat(depth));
+    for within in ["", r#""[[[ \\\" {{{""#] {
+        let most = nested(MAX_DEPTH / 2, within);
+        assert_eq!(encode(most.clone()), format!(r#"{{"data":{most}}}"#));
+        let too_many = nested(MAX_DEPTH / 2, &format!("[{within}]"));
+        assert!(!is_json(too_many.as_bytes()));
+        assert!(!encode(too_many).contains('['));
+    }
+    // Many side by side, or in a text, are not deep.
+    for flat in [
+        format!("[{}0]", "[],".repeat(1000)),
+        format!("\"{}\"", "[".repeat(1000)),
+    ] {
+        assert!(is_json(flat.as_bytes()));
     }
 }
 
