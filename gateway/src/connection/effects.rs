@@ -110,7 +110,7 @@ impl Connection {
         match subscribed.await {
             Ok(()) => self.begin_effects(),
             Err(error) => {
-                tracing::debug!(%channel, %error, "subscribing failed");
+                tracing::debug!(channel = channel.as_str(), %error, "subscribing failed");
                 self.unannounce(&channel, present, None);
                 self.handle_outcome(request, Outcome::Subscribed(Err(error_code(&error))));
             }
@@ -245,6 +245,6 @@ fn error_code(error: &RouterError) -> ErrorCode {
 /// Nobody waits for the answer, and the next refresh or announcement makes up for it.
 fn log_failure(what: &'static str, channel: &ChannelName, result: Result<(), RouterError>) {
     if let Err(error) = result {
-        tracing::debug!(what, %channel, %error, "not done");
+        tracing::debug!(what, channel = channel.as_str(), %error, "not done");
     }
 }

@@ -191,7 +191,12 @@ impl<A: Audience> Core<A> {
             for reason in lost {
                 self.metrics.lost(reason);
                 let position = state.delivered().map(ToString::to_string);
-                tracing::debug!(channel = %channel.name, reason = reason.label(), position, "continuity lost");
+                tracing::debug!(
+                    channel = channel.name.as_str(),
+                    reason = reason.label(),
+                    position,
+                    "continuity lost"
+                );
             }
             if state.joining > 0 && state.feed.is_live() {
                 channel.progress.notify_waiters();
@@ -239,7 +244,7 @@ impl<A: Audience> Core<A> {
 
     /// After `error`: whether the channel is left to itself until its link is back. If so, the claim is given back.
     fn park(&self, channel: &Channel<A>, error: ShardError) -> bool {
-        tracing::debug!(channel = %channel.name, %error, "the channel's shard did not do it");
+        tracing::debug!(channel = channel.name.as_str(), %error, "the channel's shard did not do it");
         let mut state = channel.state.lock();
         state.trouble = Some(error);
         let parked = self.is_parked(channel, &state);
@@ -306,7 +311,7 @@ async fn unsubscribe<A: Audience>(core: &Core<A>, channel: &Channel<A>, source: 
     if let Some(opened) = shard {
         let name = (channel.partition, channel.name.clone());
         if let Err(error) = opened.shard.unsubscribe(vec![name]).await {
-            tracing::debug!(channel = %channel.name, %error, "not unsubscribed");
+            tracing::debug!(channel = channel.name.as_str(), %error, "not unsubscribed");
         }
     }
 }
