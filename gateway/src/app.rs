@@ -14,6 +14,7 @@ mod sockets;
 
 use anyhow::Context as _;
 use tokio::runtime;
+use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, refuse};
 use crate::config::{Config, Sources};
@@ -77,8 +78,11 @@ async fn run(config: Config) -> anyhow::Result<Exit> {
 
 /// Ends in the reverse order: clients first, while everything that they need is still there.
 async fn end(gateway: Gateway, serving: Serving, config: &Config) {
+    let latest = Instant::now() + config.shutdown.timeout;
     gateway.send_clients_away(config.shutdown).await;
-    serving.stop().await;
+    if timeout_at(latest, serving.stop()).await.is_err() {
+        tracing::warn!("not all requests were answered in time");
+    }
     gateway.leave().await;
     tracing::info!("the end");
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -15,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{Counter, counter, describe_counter};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -25,6 +27,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longest head of a request and largest read buffer in bytes: the memory that a silent peer can bind.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+
+/// How long, at the end, a peer may be silent while it owes the rest of a request's head or has yet to take an answer.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How long no connection is accepted after the system has refused one, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -87,7 +92,8 @@ async fn pause(error: &io::Error, errors: &Counter) {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
-    let service = service_fn(|request| respond(router.clone(), peer, request));
+    let answering = AtomicBool::new(false);
+    let service = service_fn(|request| respond(router.clone(), peer, request, &answering));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -99,7 +105,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            finish(connection, &answering).await
         }
     };
     if let Err(error) = ended {
@@ -107,11 +113,29 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: C
     }
 }
 
+/// Waits until a request under way is answered. A peer that has not sent a whole one is not worth the wait.
+async fn finish<E>(
+    mut connection: impl Future<Output = Result<(), E>> + Unpin,
+    answering: &AtomicBool,
+) -> Result<(), E> {
+    loop {
+        match timeout(LAST_WAIT, &mut connection).await {
+            Ok(ended) => return ended,
+            Err(_) if answering.load(Ordering::Relaxed) => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
 async fn respond(
     mut router: Router,
     peer: SocketAddr,
     mut request: Request<Incoming>,
+    answering: &AtomicBool,
 ) -> Result<Response<Body>, Infallible> {
+    answering.store(true, Ordering::Relaxed);
     request.extensions_mut().insert(ConnectInfo(peer));
-    router.call(request).await
+    let answer = router.call(request).await;
+    answering.store(false, Ordering::Relaxed);
+    answer
 }

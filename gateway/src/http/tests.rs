@@ -1,8 +1,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -138,6 +141,42 @@ async fn stopping_ends_silent_connections_and_the_listener() {
     served.tasks.wait().await;
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_answered_at_the_end_and_half_a_request_is_not_waited_for() {
+    let (asked, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let slow = {
+        let (asked, go) = (Arc::clone(&asked), Arc::clone(&go));
+        || async move {
+            asked.notify_one();
+            go.notified().await;
+            "done"
+        }
+    };
+    let served = Served::start(Router::new().route("/slow", get(slow))).await;
+    let mut half = TcpStream::connect(served.address).await.unwrap();
+    half.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+    let answered = async {
+        let answer = served.get("/slow", "h").await;
+        assert!(answer.ends_with("done"), "{answer}");
+    };
+    let ended = async {
+        asked.notified().await;
+        served.stop.cancel();
+        served.tasks.close();
+        assert_eq!(
+            half.read(&mut [0]).await.unwrap(),
+            0,
+            "closed, while the other one is waited for"
+        );
+        go.notify_one();
+        served.tasks.wait().await;
+    };
+    let both = async { tokio::join!(answered, ended) };
+    timeout(Duration::from_secs(15), both)
+        .await
+        .expect("it ends before the head times out");
 }
 
 #[tokio::test]
