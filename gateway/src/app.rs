@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::{Exit, refuse};
+use crate::cli::{Exit, give_up, refuse};
 use crate::config::{Config, Sources};
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
@@ -40,10 +40,17 @@ pub fn serve(sources: &Sources) -> Exit {
         .build()
         .context("cannot start threads")
         .and_then(|runtime| runtime.block_on(run(config)));
-    ended.unwrap_or_else(|error| {
+    ended.unwrap_or_else(|error| fail(&error))
+}
+
+/// Says why it could not go on: in the log, or where nothing is logged, by itself.
+fn fail(error: &anyhow::Error) -> Exit {
+    if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(error = format!("{error:#}"), "cannot go on");
         Exit::Failure
-    })
+    } else {
+        give_up(&format!("cannot go on: {error:#}"))
+    }
 }
 
 async fn run(config: Config) -> anyhow::Result<Exit> {

@@ -2,7 +2,7 @@
 
 mod commands;
 
-pub use commands::{check_config, generate_config, generate_token, refuse, version};
+pub use commands::{check_config, generate_config, generate_token, give_up, refuse, version};
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -84,6 +84,18 @@ fn each_kind_of_failure_has_its_exit_code() {
 }
 
 #[test]
+fn a_gateway_that_logs_nothing_still_says_why_it_does_not_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let output = run(&["--log.level", "none", "--http.port", &port]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains("cannot listen on") && said.lines().count() == 1,
+        "{said:?}"
+    );
+}
+
+#[test]
 fn it_says_where_it_listens_and_ends_when_told_to() {
     let mut gateway = Running::start(&["--http.port", "0"]);
     let printed = gateway.lines(3);

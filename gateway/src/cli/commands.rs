@@ -82,6 +82,13 @@ pub fn refuse(invalid: &Invalid) -> Exit {
     Exit::Configuration
 }
 
+/// Says why it could not go on.
+#[must_use]
+pub fn give_up(why: &str) -> Exit {
+    complain(why);
+    Exit::Failure
+}
+
 /// A line on standard output. Whoever closed it does not want it.
 fn print(text: &str) -> Exit {
     let _ = writeln!(io::stdout(), "{text}");
