@@ -88,7 +88,9 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<(Self, Report), Invalid> {
         let schema = Schema::new();
         let mut report = Report::default();
-        let merged = sources.merge(&schema, &mut report);
+        let Some(merged) = sources.merge(&schema, &mut report) else {
+            return Err(Invalid(report));
+        };
         report_strangers(&schema, &merged, &mut report);
         let raw = deserialize(merged, &mut report);
         let config = raw.and_then(|raw| Self::validate(raw, sources.file.is_none(), &mut report));

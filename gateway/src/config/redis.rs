@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use campanile_shard_router::redis::RedisShardConfig;
+
 /// Where a Redis is and how to get in. Shows neither user nor password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl(String);
@@ -29,7 +31,8 @@ impl RedisUrl {
         let host = rest.rsplit('@').next().unwrap_or_default();
         let known = matches!(scheme, "redis" | "rediss");
         let named = !host.is_empty() && !host.starts_with([':', '/', '?']);
-        if known && named {
+        // The client's own judgement on the rest: the port, the database.
+        if known && named && RedisShardConfig::new(text).address().is_ok() {
             Ok(Self(text.to_owned()))
         } else {
             Err(NotRedis)
@@ -134,6 +137,8 @@ mod tests {
             "redis://",
             "redis://user:pw@",
             "redis://:6379",
+            "redis://host:port",
+            "redis://host:6379/first",
         ] {
             assert_eq!(RedisUrl::parse(text), Err(NotRedis), "{text}");
         }

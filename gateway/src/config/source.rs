@@ -37,14 +37,18 @@ impl Sources {
         }
     }
 
-    /// All of it as one value, with `report` told of what is wrong.
+    /// All of it as one value, with `report` told of what is wrong. `None`: the file cannot be read, and without it
+    /// everything else would seem to be missing.
     #[must_use]
-    pub fn merge(&self, schema: &Schema, report: &mut Report) -> Value {
+    pub fn merge(&self, schema: &Schema, report: &mut Report) -> Option<Value> {
         let mut merged = Value::Object(Map::new());
         if let Some(file) = &self.file {
             match read(file) {
                 Ok(value) => merged = value,
-                Err(problem) => report.error(problem),
+                Err(problem) => {
+                    report.error(problem);
+                    return None;
+                }
             }
         }
         without_nulls(&mut merged);
@@ -55,7 +59,7 @@ impl Sources {
                 None => report.error(unknown(schema, path)),
             }
         }
-        merged
+        Some(merged)
     }
 
     fn apply_environment(&self, schema: &Schema, merged: &mut Value, report: &mut Report) {

@@ -241,11 +241,21 @@ fn a_file_of_another_kind_or_of_nonsense_is_refused() {
         ("c.yaml", "- a"),
         ("c.toml", "a"),
     ] {
-        assert_eq!(Written::file(name, text).errors().len(), 1, "{name}");
+        let Err(Invalid(report)) = Config::load(&Written::file(name, text).sources) else {
+            panic!("{name} was accepted");
+        };
+        assert_eq!(
+            report.findings().len(),
+            1,
+            "{name}: what it would have said is not missing: {report}"
+        );
     }
     let mut sources = without_file();
     sources.file = Some("/nowhere/c.yaml".into());
-    assert!(Config::load(&sources).is_err());
+    let Err(Invalid(report)) = Config::load(&sources) else {
+        panic!("it was accepted");
+    };
+    assert_eq!(report.findings().len(), 1, "{report}");
 }
 
 #[test]
