@@ -81,6 +81,30 @@ fn the_codes_in_the_protocol_have_the_texts_that_are_sent() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_design_gives_a_reason_for_every_dependency_and_for_no_other() -> Result<()> {
+    let manifest: toml::Table = read("Cargo.toml")?.parse()?;
+    let dependencies = manifest["workspace"]["dependencies"]
+        .as_table()
+        .context("the workspace has dependencies")?;
+    let named: BTreeSet<&str> = dependencies
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !name.starts_with("campanile-"))
+        .collect();
+    let text = document("design.md")?;
+    let (_, table) = text
+        .split_once("| crate | why this one |\n| --- | --- |\n")
+        .context("the design has a table of dependencies")?;
+    let explained: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|row| row.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert_eq!(explained, named);
+    Ok(())
+}
+
 /// A row of the table for each message that `source` defines.
 fn rows(source: &str) -> Vec<String> {
     let mut rows = Vec::new();
@@ -127,6 +151,8 @@ fn wire_type(attribute: &str, kind: &str) -> String {
     let scalar = attribute.trim_start_matches("#[prost(");
     let scalar = scalar.split([',', ' ']).next().unwrap_or_default();
     let wire = match scalar {
+        // The entries of a map, spelled out.
+        "message" if message == "SubscriptionEntry" => return "map<string, SubscribeResult>".to_owned(),
         "message" => message.to_owned(),
         "btree_map" => {
             let types = quoted(attribute, "btree_map = ").unwrap_or_default();
