@@ -179,7 +179,10 @@ impl Keeper {
                 Action::Reopen { partitions } => topology.reopen(change, id, partitions, sealed),
                 Action::Open => topology.opened(change, id, &[]),
             });
+        // If that fails, what has just been closed is in nobody's list any more: it has to be found again, and soon.
+        let audited = self.audited.take();
         let written = commit.await?;
+        self.audited = audited;
         self.tell(action, run, &written);
         Ok(Next::Now)
     }

@@ -271,6 +271,51 @@ async fn a_partition_that_somebody_closed_is_found_and_reopened() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_closed_to_be_reopened_is_not_forgotten_when_the_store_does_not_answer() {
+    let cluster = Cluster::new(2);
+    let cut = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let judge: Judge = {
+        let cut = Arc::clone(&cut);
+        Arc::new(move || match cut.load(std::sync::atomic::Ordering::Relaxed) {
+            true => Verdict::Fail,
+            false => Verdict::Pass,
+        })
+    };
+    let pass: Judge = Arc::new(|| Verdict::Pass);
+    let coordinator = cluster.coordinator_behind("one", &judge, &pass);
+    let before = cluster.settled().await;
+    let (partition, _) = before.owned_by(&shard(1)).next().unwrap();
+    let far = Generation(before.generation.0 + 100);
+    let close = FenceCommand::Admit {
+        generation: far,
+        keep_epochs: false,
+    };
+    let (run, way) = (cluster.server(1).run(), cluster.way(1));
+    way.fence(&run, vec![(partition, close)]).await.unwrap();
+    // The next audit, half a minute after the first, closes it once more, at a generation that cannot be written down.
+    sleep(Duration::from_secs(28)).await;
+    cut.store(true, std::sync::atomic::Ordering::Relaxed);
+    let closed_again = async || {
+        let records = way.owners(&run).await.unwrap();
+        let record = records.into_iter().find(|(found, _)| *found == partition);
+        record.is_some_and(|(_, record)| record.generation > far)
+    };
+    for _ in 0..60 {
+        if closed_again().await {
+            break;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert!(closed_again().await);
+    cut.store(false, std::sync::atomic::Ordering::Relaxed);
+    sleep(Duration::from_secs(5)).await;
+    assert!(coordinator.status().borrow().leading);
+    let after = cluster.topology().await;
+    assert!(cluster.is_settled(&after));
+    cluster.assert_open_where_owned(&after).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_gateway_takes_over_at_once_after_a_stop_and_in_time_after_a_death() {
     let cluster = Cluster::new(2);
     let one = cluster.coordinator("one");
