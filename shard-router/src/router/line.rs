@@ -3,7 +3,8 @@
 //! While nobody waits, a publication is handed to the shard at the call. The first one that is turned away blocks its
 //! partition: it and all that come after it wait in the line, and a task probes with the foremost until it gets
 //! through; then all the others are handed over at once, in order. A publication keeps its number through all of
-//! this, so it is still before its successors when it has to wait again.
+//! this, so it is still before its successors when it has to wait again. One that was turned away while a successor,
+//! which had already been handed over, was served can no longer keep its place: its publisher is told.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct Lines {
 #[derive(Default)]
 struct Line {
     last: Number,
+    /// The latest that was served.
+    served: Number,
     /// Handed to a shard and not answered yet, ascending.
     in_flight: VecDeque<Number>,
     blocked: Option<Blocked>,
@@ -77,7 +80,7 @@ pub(super) enum Place {
 pub(super) enum Probe {
     /// The foremost is on its way.
     Sent,
-    /// An earlier publication has not been answered yet.
+    /// A publication that was handed over before has not been answered yet.
     NotYet,
     /// Nobody waits any more; the line is open.
     Open,
@@ -86,6 +89,15 @@ pub(super) enum Probe {
 /// The line is full.
 #[derive(Debug)]
 pub(super) struct Full;
+
+/// Why a publication that was turned away does not wait.
+#[derive(Debug)]
+pub(super) enum NoPlace {
+    /// The line is full.
+    Full(Full),
+    /// A later one has been served meanwhile.
+    Overtaken,
+}
 
 impl Lines {
     pub(super) fn new(config: &RouterConfig) -> Self {
@@ -126,8 +138,11 @@ impl Lines {
         partition: Partition,
         number: Number,
         request: PublishRequest,
-    ) -> Result<(oneshot::Receiver<Turn>, Option<Arc<Notify>>), Full> {
+    ) -> Result<(oneshot::Receiver<Turn>, Option<Arc<Notify>>), NoPlace> {
         let mut line = self.line(partition).lock();
+        if number < line.served {
+            return Err(NoPlace::Overtaken);
+        }
         let was_open = line.blocked.is_none();
         let blocked = line.blocked.get_or_insert_default();
         let joined = self.join(blocked, number, request);
@@ -137,7 +152,7 @@ impl Lines {
             line.blocked = None;
         }
         line.landed(number);
-        Ok((joined?, was_open.then_some(wake)))
+        Ok((joined.map_err(NoPlace::Full)?, was_open.then_some(wake)))
     }
 
     fn join(
@@ -161,6 +176,9 @@ impl Lines {
     pub(super) fn leave(&self, partition: Partition, number: Number, verdict: Verdict) {
         let mut line = self.line(partition).lock();
         line.landed(number);
+        if verdict == Verdict::Served {
+            line.served = line.served.max(number);
+        }
         let Some(blocked) = &mut line.blocked else { return };
         if let Some(waiting) = blocked.waiting.remove(&number) {
             self.waiting_bytes.fetch_sub(waiting.bytes, Ordering::Relaxed);
@@ -168,7 +186,8 @@ impl Lines {
         blocked.answered(number, verdict);
     }
 
-    /// Sends the foremost.
+    /// Sends the foremost, once all that were handed over are answered: each of them may turn out to be before it, or
+    /// to have overtaken it.
     pub(super) fn probe(
         &self,
         partition: Partition,
@@ -178,20 +197,30 @@ impl Lines {
         let Line {
             in_flight,
             blocked: slot,
+            served,
             ..
         } = &mut *line;
         let Some(blocked) = slot else { return Probe::Open };
+        if !in_flight.is_empty() {
+            return Probe::NotYet;
+        }
+        self.drop_overtaken(blocked, *served);
         let Some(first) = blocked.waiting.keys().next().copied() else {
             *slot = None;
             return Probe::Open;
         };
-        if in_flight.front().is_some_and(|earlier| *earlier < first) {
-            return Probe::NotYet;
-        }
         blocked.verdict = None;
         blocked.probe = Some(first);
         self.hand_over(blocked, in_flight, first, submit);
         Probe::Sent
+    }
+
+    /// Those that wait before one that was served get no turn any more.
+    fn drop_overtaken(&self, blocked: &mut Blocked, served: Number) {
+        let in_time = blocked.waiting.split_off(&served);
+        for overtaken in std::mem::replace(&mut blocked.waiting, in_time).into_values() {
+            self.waiting_bytes.fetch_sub(overtaken.bytes, Ordering::Relaxed);
+        }
     }
 
     /// The answer to the probe, if it has come.

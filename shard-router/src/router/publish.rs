@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::drive::new_epoch;
-use super::line::{Full, Number, Place, Probe, Turn, Verdict};
+use super::line::{Full, NoPlace, Number, Place, Probe, Turn, Verdict};
 use super::retry::Backoff;
 use super::{Core, Router, RouterError};
 use crate::audience::Audience;
@@ -112,7 +112,9 @@ impl<A: Audience> Entry<A> {
                 Place::Waiting(turn) => {
                     let until = deadline.unwrap_or_else(Instant::now);
                     let Some(turn) = turn_by(until, turn).await else {
-                        self.core.metrics.publish_timeouts.increment(1);
+                        if Instant::now() >= until {
+                            self.core.metrics.publish_timeouts.increment(1);
+                        }
                         return Err(error);
                     };
                     self.core.metrics.publish_retries.increment(1);
@@ -133,13 +135,17 @@ impl<A: Audience> Entry<A> {
                 return Err(refusal.into());
             }
             error = refusal.into();
-            place = self.wait_again(&request)?;
+            place = match self.wait_again(&request) {
+                Ok(place) => place,
+                Err(NoPlace::Overtaken) => return Err(error),
+                Err(NoPlace::Full(full)) => return Err(self.core.overloaded(&full)),
+            };
         }
     }
 
-    fn wait_again(&self, request: &PublishRequest) -> Result<Place, RouterError> {
+    fn wait_again(&self, request: &PublishRequest) -> Result<Place, NoPlace> {
         let waiting = self.core.lines.wait(self.partition, self.number, request.clone());
-        let (turn, was_open) = waiting.map_err(|full| self.core.overloaded(&full))?;
+        let (turn, was_open) = waiting?;
         if let Some(wake) = was_open {
             self.core
                 .spawn(probe(Arc::clone(&self.core), self.partition, wake));

@@ -80,9 +80,10 @@ fn those_turned_away_go_first_in_call_order_whichever_answer_came_first() {
     let probe = || lines.probe(partition(), |request| shard.submit(&request));
     assert_eq!(probe(), Probe::NotYet);
     let _a = turn_away(&lines, numbers[0], "a");
+    assert_eq!(probe(), Probe::NotYet);
+    let _b = turn_away(&lines, numbers[1], "b");
     assert_eq!(probe(), Probe::Sent);
     assert_eq!(shard.got(), ["a"]);
-    let _b = turn_away(&lines, numbers[1], "b");
     assert_eq!(lines.verdict(partition()), None);
     lines.leave(partition(), numbers[0], Verdict::Served);
     assert_eq!(lines.verdict(partition()), Some(Verdict::Served));
@@ -119,4 +120,22 @@ fn a_publisher_that_went_away_is_not_published_for() {
     );
     assert_eq!(lines.verdict(partition()), Some(Verdict::Abandoned));
     assert!(shard.got().is_empty());
+}
+
+#[test]
+fn whoever_was_turned_away_before_a_later_one_was_served_is_told_so_instead_of_published_behind_it() {
+    let (lines, shard) = (lines(), Shard::default());
+    let numbers = ["a", "b", "c", "d"].map(|data| enter(&lines, &shard, data).0);
+    shard.got();
+    let mut a = turn_away(&lines, numbers[0], "a");
+    let probe = || lines.probe(partition(), |request| shard.submit(&request));
+    assert_eq!(probe(), Probe::NotYet, "a later one may have been served");
+    lines.leave(partition(), numbers[2], Verdict::Served);
+    let b = lines.wait(partition(), numbers[1], request("b"));
+    assert!(matches!(b, Err(NoPlace::Overtaken)));
+    lines.leave(partition(), numbers[1], Verdict::TurnedAway);
+    let _d = turn_away(&lines, numbers[3], "d");
+    assert_eq!(probe(), Probe::Sent);
+    assert_eq!(shard.got(), ["d"]);
+    assert_eq!(a.try_recv().err(), Some(oneshot::error::TryRecvError::Closed));
 }
