@@ -11,6 +11,8 @@ endif
 
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 60
+SOAK_SEED ?= 1000
 
 .PHONY: help
 help: ## List the targets
@@ -29,6 +31,16 @@ e2e: setup ## Run some end-to-end tests only: make e2e TEST=recovery_truth
 	$(if $(TEST),,$(error say which: make e2e TEST=<file in tests/tests, without .rs>))
 	@# The gateway's own test is selected too, because that is what makes cargo build its binary.
 	tests/run.sh --workspace --test binary $(foreach name,$(TEST),--test $(name))
+
+.PHONY: soak
+soak: setup ## Break things at random, SOAK_SECONDS for each seed from SOAK_SEED on, until interrupted
+	$(CARGO) build --locked -p campanile-gateway
+	@seed=$(SOAK_SEED); \
+	while CHAOS_SEED=$$seed CHAOS_SECONDS=$(SOAK_SECONDS) \
+	    $(CARGO) test --quiet --locked -p campanile-tests --test chaos; do \
+	    echo "seed $$seed: every promise was kept"; seed=$$((seed + 1)); \
+	done; \
+	echo "seed $$seed: a promise was broken"; exit 1
 
 .PHONY: check
 check: fmt-check clippy doc deny ## Formatting, lints, documentation, dependencies; warnings are errors
