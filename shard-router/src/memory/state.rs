@@ -97,66 +97,21 @@ impl MemoryState {
         &mut self,
         now: Timestamp,
         partition: Partition,
-        request: PublishRequest,
+        mut request: PublishRequest,
     ) -> Result<PublishOutcome, ShardError> {
         let floor = self.serving(partition)?.floor;
         let position = request
             .stream
             .map_or(0, |_| self.touch_cost(partition, &request.channel));
         self.fits(position + channel::publish_cost(&request))?;
-        let PublishRequest {
-            channel: name,
-            mut publication,
-            stream,
-            idempotency,
-            version,
-            new_epoch,
-        } = request;
-        let stream = stream.filter(|limits| limits.size > 0);
-        let (outcome, position) = self.with_channel(partition, &name, |channel| {
-            if let Some(before) = idempotency
-                .as_ref()
-                .and_then(|key| channel.remembered(now, &key.key))
-            {
-                return (suppressed(before, Suppressed::Repeated), None);
-            }
-            let position = stream.map(|limits| {
-                let meta_ttl = limits.meta_ttl.max(limits.ttl);
-                channel.touch(
-                    now,
-                    Touch {
-                        floor,
-                        meta_ttl,
-                        new_epoch,
-                    },
-                );
-                if version
-                    .as_ref()
-                    .is_some_and(|version| channel.is_outdated(version))
-                {
-                    return Err(channel.position());
-                }
-                Ok(channel.append(now, &mut publication, limits, version))
-            });
-            let position = match position.transpose() {
-                Ok(position) => position,
-                Err(top) => return (suppressed(Some(top), Suppressed::Outdated), None),
-            };
-            if let Some(key) = idempotency {
-                channel.remember(now, key, position.clone());
-            }
-            (
-                PublishOutcome {
-                    position: position.clone(),
-                    suppressed: None,
-                },
-                Some(position),
-            )
+        let name = request.channel.clone();
+        let outcome = self.with_channel(partition, &name, |channel| {
+            accept(channel, now, floor, &mut request)
         });
-        if let Some(position) = position {
+        if outcome.suppressed.is_none() {
             let message = ShardMessage::Publication {
-                position,
-                publication,
+                position: outcome.position.clone(),
+                publication: request.publication,
             };
             self.pubsub.send(partition, &name, &message);
         }
@@ -350,6 +305,45 @@ impl MemoryState {
         }
         self.data.bytes = self.data.bytes - before + after;
         result
+    }
+}
+
+/// Takes a publication into its channel, unless its idempotency key or its version forbids it; its offset is written into
+/// it.
+fn accept(
+    channel: &mut Channel,
+    now: Timestamp,
+    floor: Generation,
+    request: &mut PublishRequest,
+) -> PublishOutcome {
+    let idempotency = request.idempotency.take();
+    let key = idempotency.as_ref();
+    if let Some(before) = key.and_then(|key| channel.remembered(now, &key.key)) {
+        return suppressed(before, Suppressed::Repeated);
+    }
+    let mut position = None;
+    if let Some(limits) = request.stream.filter(|limits| limits.size > 0) {
+        let touch = Touch {
+            floor,
+            meta_ttl: limits.meta_ttl.max(limits.ttl),
+            new_epoch: request.new_epoch.clone(),
+        };
+        channel.touch(now, touch);
+        let version = request.version.take();
+        if version
+            .as_ref()
+            .is_some_and(|version| channel.is_outdated(version))
+        {
+            return suppressed(Some(channel.position()), Suppressed::Outdated);
+        }
+        position = Some(channel.append(now, &mut request.publication, limits, version));
+    }
+    if let Some(key) = idempotency {
+        channel.remember(now, key, position.clone());
+    }
+    PublishOutcome {
+        position,
+        suppressed: None,
     }
 }
 
