@@ -173,6 +173,9 @@ pub struct Probe {
     pub incarnation: Incarnation,
     /// The generation of its last admission, as noted on the server; `None` on an empty server.
     pub admitted: Option<Generation>,
+    /// Whether this run was a replica before: then it may lack what the primary before it acknowledged, and even a
+    /// durable shard's positions cannot be trusted.
+    pub promoted: bool,
 }
 
 /// How much of a channel's stream is kept, and how long.

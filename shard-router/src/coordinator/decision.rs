@@ -38,7 +38,7 @@ pub(super) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) 
     let probe = &sighting.probe;
     let noted = probe.admitted == Some(entry.admitted);
     if entry.incarnation.as_ref() != Some(&probe.incarnation) {
-        let keep_epochs = entry.durable && entry.incarnation.is_some() && noted;
+        let keep_epochs = entry.durable && entry.incarnation.is_some() && noted && !probe.promoted;
         return Some(Action::Admit { keep_epochs });
     }
     // The same run without the note of its admission has lost or exchanged its data. Only while everything is still to

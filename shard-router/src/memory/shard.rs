@@ -314,6 +314,7 @@ impl Shard for MemoryShard {
             Ok(Probe {
                 incarnation: state.run().clone(),
                 admitted: state.admitted(),
+                promoted: false,
             })
         })
     }

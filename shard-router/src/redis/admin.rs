@@ -10,6 +10,7 @@ use ::redis::{Cmd, Value};
 use tokio::time::Instant;
 
 use super::connection::{Connection, Connector, pipeline};
+use super::identity;
 use super::reply;
 use super::scripts;
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
@@ -43,6 +44,7 @@ pub(super) async fn probe(connector: Arc<Connector>) -> Result<Probe, ShardError
         _ => return Err(ShardError::Malformed("the note of the last admission".to_owned())),
     };
     Ok(Probe {
+        promoted: identity::was_promoted(&connection.run),
         incarnation: connection.run,
         admitted: admitted.map(Generation),
     })

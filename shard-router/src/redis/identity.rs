@@ -11,6 +11,9 @@ use ::redis::{Cmd, Value, cmd};
 use super::reply;
 use crate::topology::Incarnation;
 
+/// Stands between the process and what it was promoted from.
+const PROMOTED_FROM: char = ':';
+
 /// The commands that ask.
 pub(super) fn questions() -> [Cmd; 2] {
     ["server", "replication"].map(|section| {
@@ -24,6 +27,11 @@ pub(super) fn questions() -> [Cmd; 2] {
 pub(super) fn incarnation(answers: Vec<Value>) -> Result<Incarnation, String> {
     let texts = answers.into_iter().map(text).collect::<Result<Vec<_>, _>>()?;
     parse(&texts.concat())
+}
+
+/// Whether `run` was a replica before.
+pub(super) fn was_promoted(run: &Incarnation) -> bool {
+    run.as_str().contains(PROMOTED_FROM)
 }
 
 fn text(answer: Value) -> Result<String, String> {
@@ -48,7 +56,7 @@ fn parse(info: &str) -> Result<Incarnation, String> {
     let run = field("run_id").ok_or("INFO names no run_id")?;
     let promoted_from = field("master_replid2").filter(|id| id.bytes().any(|byte| byte != b'0'));
     Ok(Incarnation::new(&match promoted_from {
-        Some(former) => format!("{run}:{former}"),
+        Some(former) => format!("{run}{PROMOTED_FROM}{former}"),
         None => run.to_owned(),
     }))
 }
@@ -67,13 +75,17 @@ mod tests {
 
     #[test]
     fn a_server_that_never_was_a_replica_is_named_by_its_process() {
-        assert_eq!(parse(&info("master", NEVER)), Ok(Incarnation::new("abc")));
+        let run = parse(&info("master", NEVER)).unwrap();
+        assert_eq!(run, Incarnation::new("abc"));
+        assert!(!was_promoted(&run));
         assert_eq!(parse("run_id:abc\n"), Ok(Incarnation::new("abc")));
     }
 
     #[test]
     fn each_promotion_makes_another_incarnation() {
-        assert_eq!(parse(&info("master", "88")), Ok(Incarnation::new("abc:88")));
+        let run = parse(&info("master", "88")).unwrap();
+        assert_eq!(run, Incarnation::new("abc:88"));
+        assert!(was_promoted(&run));
     }
 
     #[test]

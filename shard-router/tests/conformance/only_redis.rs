@@ -207,6 +207,7 @@ async fn a_primary_that_was_a_replica_meanwhile_is_another_run() {
     world.command::<()>(&["REPLICAOF", "NO", "ONE"]);
     let probe = gateway.shard.probe().await.unwrap();
     assert_ne!(probe.incarnation, run);
+    assert!(probe.promoted);
     let untrusted = ShardStatus::Untrusted(probe.incarnation);
     gateway.status_becomes(|status| *status == untrusted).await;
     // A replica of its own changes nothing.

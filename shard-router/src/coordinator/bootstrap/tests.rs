@@ -33,6 +33,7 @@ fn finding(admitted: Option<u64>, records: &[(u16, u64, OwnerState)]) -> Finding
     let probe = Probe {
         incarnation: Incarnation::new("run"),
         admitted: admitted.map(Generation),
+        promoted: false,
     };
     Finding {
         probe,

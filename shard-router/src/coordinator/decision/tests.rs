@@ -73,9 +73,15 @@ fn seen(run: &str, admitted: Option<u64>, closed: &[u16]) -> Sighting {
         probe: Probe {
             incarnation: Incarnation::new(run),
             admitted: admitted.map(Generation),
+            promoted: false,
         },
         closed: closed.iter().map(|index| partition(*index)).collect(),
     }
+}
+
+fn promoted(mut sighting: Sighting) -> Sighting {
+    sighting.probe.promoted = true;
+    sighting
 }
 
 fn record(generation: u64, state: OwnerState) -> OwnerRecord {
@@ -112,6 +118,12 @@ fn each_situation_has_its_action() {
             durable(settled()),
             seen("b", Some(10), &[]),
             admit(true),
+        ),
+        (
+            "durable, but a replica was promoted",
+            durable(settled()),
+            promoted(seen("b", Some(10), &[])),
+            admit(false),
         ),
         (
             "durable, but empty",
