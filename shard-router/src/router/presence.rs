@@ -1,6 +1,8 @@
 //! Presence entries of this gateway's clients: entered, kept alive in batches, removed.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +27,30 @@ pub(super) struct PresenceTable {
     slices: [Mutex<Slice>; SLICES],
 }
 
-type Slice = HashMap<ChannelName, Vec<Arc<ClientInfo>>, RandomState>;
+type Slice = HashMap<ChannelName, HashSet<Present, RandomState>, RandomState>;
+
+/// One entry; in a set there is one for each client.
+struct Present(Arc<ClientInfo>);
+
+impl Borrow<str> for Present {
+    fn borrow(&self) -> &str {
+        &self.0.client
+    }
+}
+
+impl PartialEq for Present {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.client == other.0.client
+    }
+}
+
+impl Eq for Present {}
+
+impl Hash for Present {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.client.hash(state);
+    }
+}
 
 impl Default for PresenceTable {
     fn default() -> Self {
@@ -42,17 +67,13 @@ impl PresenceTable {
 
     fn insert(&self, partition: Partition, channel: &ChannelName, info: Arc<ClientInfo>) {
         let mut slice = self.slice(partition).lock();
-        let clients = slice.entry(channel.clone()).or_default();
-        match clients.iter_mut().find(|known| known.client == info.client) {
-            Some(known) => *known = info,
-            None => clients.push(info),
-        }
+        slice.entry(channel.clone()).or_default().replace(Present(info));
     }
 
     fn remove(&self, partition: Partition, channel: &ChannelName, client: &str) {
         let mut slice = self.slice(partition).lock();
         if let Some(clients) = slice.get_mut(channel) {
-            clients.retain(|known| known.client != client);
+            clients.remove(client);
             if clients.is_empty() {
                 slice.remove(channel);
             }
@@ -146,7 +167,7 @@ impl<A: Audience> Core<A> {
         };
         let entries = slice.iter().filter(here).flat_map(|(channel, clients)| {
             let partition = Partition::of(channel);
-            clients.iter().map(move |info| PresenceEntry {
+            clients.iter().map(move |Present(info)| PresenceEntry {
                 partition,
                 channel: channel.clone(),
                 info: Arc::clone(info),
