@@ -28,18 +28,6 @@ impl RouterError {
     pub fn temporary(&self) -> bool {
         !matches!(self, Self::UnrecoverablePosition)
     }
-
-    /// The name in logs and metric labels.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::Shard(error) => error.label(),
-            Self::NoOwner => "no_owner",
-            Self::Overloaded => "overloaded",
-            Self::UnrecoverablePosition => "unrecoverable_position",
-            Self::ShutDown => "shut_down",
-        }
-    }
 }
 
 impl From<ShardError> for RouterError {

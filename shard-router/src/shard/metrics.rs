@@ -69,12 +69,6 @@ impl ShardError {
             Self::Malformed(_) => 5,
         }
     }
-
-    /// The name in logs and metric labels.
-    #[must_use]
-    pub fn label(&self) -> &'static str {
-        Self::LABELS[self.index()]
-    }
 }
 
 /// The handles of one shard's metrics.
