@@ -23,8 +23,6 @@ pub enum ServerCommand {
     Disconnect(Disconnect),
     /// Change when it expires.
     Refresh(ServerRefresh),
-    /// Send it a message.
-    Send(Bytes),
 }
 
 /// A server-side subscription.

@@ -13,14 +13,12 @@ impl Session {
         match (command, &self.phase) {
             (ServerCommand::Disconnect(disconnect), _) => self.close(disconnect),
             // The rest is for connections that the API knows.
-            (_, Phase::Opening | Phase::Refused | Phase::Closed)
-            | (ServerCommand::Send(_), Phase::Connecting(_)) => {}
+            (_, Phase::Opening | Phase::Refused | Phase::Closed) => {}
             (ServerCommand::Subscribe(subscribe), _) => self.subscribe_by_server(now, *subscribe),
             (ServerCommand::Unsubscribe { channel, unsubscribe }, _) => {
                 self.end_subscription(&channel, unsubscribe);
             }
             (ServerCommand::Refresh(refresh), _) => self.refresh_by_server(now, refresh),
-            (ServerCommand::Send(data), Phase::Connected) => self.push(Push::message(data)),
         }
     }
 

@@ -118,11 +118,10 @@ fn server_command(kind: u8, name: &str) -> ServerCommand {
             channel: channel(name),
             unsubscribe: UnsubscribeCode::Server.into(),
         },
-        3 => ServerCommand::Refresh(ServerRefresh {
+        _ => ServerCommand::Refresh(ServerRefresh {
             info: Some("{}".into()),
             ..ServerRefresh::default()
         }),
-        _ => ServerCommand::Send("{}".into()),
     }
 }
 

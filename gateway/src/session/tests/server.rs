@@ -4,7 +4,7 @@ use campanile_common::message::{ConnectRequest, UnsubscribeRequest};
 use campanile_common::{Disconnect, DisconnectCode, UnsubscribeCode};
 use serde_json::json;
 
-use super::kit::{Kit, Rules, START, channel, position, push, recovered, subscribe, token, token_of};
+use super::kit::{Kit, Rules, START, channel, position, push, recovered, subscribe, token_of};
 use crate::session::{
     Effect, Joined, Outcome, Output, ServerCommand, ServerRefresh, ServerSubscribe, SubscriptionSettings,
 };
@@ -166,19 +166,6 @@ fn it_can_be_refreshed() {
         ..ServerRefresh::default()
     }));
     assert_eq!(kit.closed(), DisconnectCode::Expired.code());
-}
-
-#[test]
-fn messages_go_to_the_connected() {
-    let mut kit = Kit::new(Rules::default());
-    kit.server(ServerCommand::Send("{}".into()));
-    assert!(kit.outputs().is_empty());
-    kit.connect(ConnectRequest {
-        token: token("anna"),
-        ..ConnectRequest::default()
-    });
-    kit.server(ServerCommand::Send("{}".into()));
-    assert_eq!(push(&kit.outputs()).message.unwrap().data, "{}");
 }
 
 #[test]
