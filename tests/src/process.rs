@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How much of a log is printed when a test fails.
 const LOG_TAIL: usize = 8 * 1024;
@@ -65,8 +65,13 @@ impl Process {
     }
 
     /// SIGSTOP: the process keeps its sockets and answers nothing until [`resume`](Self::resume).
+    ///
+    /// Returns when all its threads have stopped: a signal sent is not one that has arrived.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let ended_or_stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        // A child that is no longer there needs no waiting for.
+        let _ = waitid(WaitId::Pid(self.pid()), ended_or_stopped);
     }
 
     /// SIGCONT, the end of a [`pause`](Self::pause).
@@ -109,12 +114,13 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .expect("a child has a positive id");
         // The child has not been waited for by anyone else, so the id is still its own; if it has ended, nothing happens.
-        let _ = kill_process(pid, signal);
+        let _ = kill_process(self.pid(), signal);
+    }
+
+    fn pid(&self) -> Pid {
+        let id = i32::try_from(self.id()).ok();
+        id.and_then(Pid::from_raw).expect("a child has a positive id")
     }
 
     #[expect(clippy::print_stderr, reason = "the test runner shows it for tests that fail")]
