@@ -15,6 +15,7 @@
 
 mod held;
 mod join;
+mod moved;
 mod page;
 mod reads;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::audience::{Event, LossReason};
 use crate::publication::{Publication, ShardMessage};
 use held::Held;
 pub use join::{Recover, RecoverMode, RecoveryOutcome, Subscribed, Ticket};
+pub use moved::Moved;
 pub use reads::{PendingRead, Read};
 use reads::{ReadNumber, Reads};
 use window::Window;
