@@ -7,9 +7,12 @@
 //! A key that nobody knows is an error, because it is a typing mistake. A key that Centrifugo v6 knows and this
 //! program does not is named in a warning: a file that was written for Centrifugo starts.
 
+mod bytes;
 mod centrifugo;
 mod channels;
 mod clients;
+mod cluster;
+mod dns;
 pub mod generate;
 mod list;
 pub mod options;
@@ -24,6 +27,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use bytes::{ByteCount, NotBytes};
+pub use cluster::{ClusterOptions, ManagedBy, MoveOptions, StoreOptions};
+pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
 pub use list::TextList;
 pub use redis::{NotRedis, RedisUrl};
 pub use report::{Finding, Report, Severity};
@@ -31,7 +37,7 @@ pub use schema::Schema;
 pub use server::{
     ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
 };
-pub use shards::{ClusterOptions, EmbeddedShards, RedisShard, ShardsOptions};
+pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
 
 use options::{AuthOptions, ChannelOptions, ClientOptions};
@@ -103,7 +109,7 @@ impl Config {
     fn validate(mut raw: Raw, without_file: bool, report: &mut Report) -> Option<Self> {
         let demo = generate::demo(&mut raw, without_file);
         let shards = shards::shards(&raw, report);
-        let cluster = shards::cluster(&raw, &shards, report);
+        let cluster = cluster::cluster(&raw, &shards, report);
         Some(Self {
             http: server::http(&raw, report)?,
             log: server::log(&raw.log, report)?,

@@ -39,6 +39,7 @@ mod upkeep;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use self::config::open_client;
 pub use self::config::{RedisConfigError, RedisShardConfig};
 use self::connection::Connector;
 pub use self::shard::RedisShard;

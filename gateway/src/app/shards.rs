@@ -11,7 +11,7 @@ use campanile_shard_router::shard::{ShardFactory, ShardOptions};
 use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, TopologyStore};
 use campanile_shard_router::topology::ShardId;
 
-use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, RedisUrl, ShardsOptions};
+use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
 
 /// Where topology and streams live.
 pub(super) struct Backend {
@@ -69,22 +69,23 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
         configured.insert(shard.id.clone(), entry);
         configs.push((shard.id.clone(), reach));
     }
-    let url = cluster
+    let at = cluster
         .store
         .as_ref()
         .context("Redis shards need a topology store")?;
     Ok(Backend {
-        store: Arc::new(store(url, cluster)?),
+        store: Arc::new(store(at, cluster)?),
         factory: Arc::new(RedisFactory::new(configs, options).context("a shard cannot be used")?),
         configured,
     })
 }
 
-fn store(url: &RedisUrl, cluster: &ClusterOptions) -> anyhow::Result<RedisStore> {
+fn store(at: &StoreOptions, cluster: &ClusterOptions) -> anyhow::Result<RedisStore> {
     let config = RedisStoreConfig {
         prefix: cluster.prefix.clone(),
         command_timeout: cluster.command_timeout,
-        ..RedisStoreConfig::new(url.expose())
+        ca_file: at.ca_file.clone(),
+        ..RedisStoreConfig::new(at.url.expose())
     };
-    RedisStore::open(config).with_context(|| format!("the topology store {url} cannot be used"))
+    RedisStore::open(config).with_context(|| format!("the topology store {} cannot be used", at.url))
 }

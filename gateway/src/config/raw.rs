@@ -13,7 +13,7 @@ mod server;
 pub use api::{Health, HttpApi, Page, Prometheus, WebSocket};
 pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
-pub use cluster::{Cluster, Embedded, Engine, EngineRedis, Shard};
+pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, Shard};
 pub use server::{HttpServer, Log, Node, Shutdown};
 
 use serde::{Deserialize, Serialize};

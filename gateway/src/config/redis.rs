@@ -59,6 +59,12 @@ impl RedisUrl {
         Self::parse(&format!("{scheme}://{credentials}{place}{query}"))
     }
 
+    /// Whether the connection is encrypted.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.0.starts_with("rediss://")
+    }
+
     /// The whole URL, secrets included.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -1,12 +1,11 @@
-//! The shards and how gateways work with them: validated.
+//! The shards: validated.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use campanile_shard_router::topology::ShardId;
 
-use super::clients::some_text;
+use super::cluster::ca_file;
 use super::raw::{self, Raw};
 use super::redis::{Defaults, RedisUrl};
 use super::report::Report;
@@ -16,7 +15,7 @@ use super::report::Report;
 pub enum ShardsOptions {
     /// In this process.
     Embedded(EmbeddedShards),
-    /// These.
+    /// These; none where the topology lists them already.
     Redis(Vec<RedisShard>),
 }
 
@@ -44,24 +43,10 @@ pub struct RedisShard {
     pub durable: bool,
 }
 
-/// How gateways and shards work together.
-#[derive(Clone, Debug)]
-pub struct ClusterOptions {
-    /// The Redis with the topology; `None`: in this process.
-    pub store: Option<RedisUrl>,
-    /// Begins every key and Pub/Sub channel.
-    pub prefix: String,
-    /// How long a shard's answer may take.
-    pub command_timeout: Duration,
-    /// How long a publication may wait for its shard.
-    pub publish_wait: Duration,
-    /// How long a presence entry stays without being refreshed.
-    pub presence_ttl: Duration,
-}
-
 pub(super) fn shards(raw: &Raw, report: &mut Report) -> ShardsOptions {
     match raw.engine.kind.as_str() {
         _ if !raw.shards.is_empty() => ShardsOptions::Redis(listed(&raw.shards, report)),
+        _ if is_listed_elsewhere(raw) => ShardsOptions::Redis(Vec::new()),
         "memory" => embedded(&raw.embedded, report),
         "redis" => ShardsOptions::Redis(centrifugo_engine(&raw.engine.redis, report)),
         other => {
@@ -69,6 +54,13 @@ pub(super) fn shards(raw: &Raw, report: &mut Report) -> ShardsOptions {
             embedded(&raw.embedded, report)
         }
     }
+}
+
+/// Whether the shards are on Redis and the configuration need not list them.
+fn is_listed_elsewhere(raw: &Raw) -> bool {
+    matches!(raw.cluster.shards_managed_by.as_str(), "api" | "dns")
+        && !raw.cluster.store.is_empty()
+        && raw.engine.redis.address.0.is_empty()
 }
 
 fn embedded(raw: &raw::Embedded, report: &mut Report) -> ShardsOptions {
@@ -102,8 +94,8 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
         match RedisUrl::parse(&shard.url) {
             Ok(url) => shards.push(RedisShard {
                 id: ShardId::new(&shard.name),
+                ca_file: ca_file(&format!("{section}.ca_file"), &shard.ca_file, &url, report),
                 url,
-                ca_file: some_text(&shard.ca_file).map(PathBuf::from),
                 weight: shard.weight,
                 durable: shard.durable,
             }),
@@ -139,47 +131,4 @@ fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisSh
         }
     }
     shards
-}
-
-pub(super) fn cluster(raw: &Raw, shards: &ShardsOptions, report: &mut Report) -> ClusterOptions {
-    if raw.cluster.command_timeout.is_zero() {
-        report.error("cluster.command_timeout: 0s leaves no time; write a duration, such as \"2s\"");
-    }
-    let prefix = match raw.engine.redis.prefix.as_str() {
-        "" => &raw.cluster.prefix,
-        own => own,
-    };
-    if prefix.is_empty() || prefix.contains(['{', '}']) {
-        report.error(format!(
-            "cluster.prefix: {prefix:?} must be a text without braces; write campanile"
-        ));
-    }
-    ClusterOptions {
-        store: store(raw, shards, report),
-        prefix: prefix.to_owned(),
-        command_timeout: raw.cluster.command_timeout.get(),
-        publish_wait: raw.cluster.publish_wait.get(),
-        presence_ttl: raw.engine.redis.presence_ttl.get(),
-    }
-}
-
-fn store(raw: &Raw, shards: &ShardsOptions, report: &mut Report) -> Option<RedisUrl> {
-    let ShardsOptions::Redis(shards) = shards else {
-        if !raw.cluster.store.is_empty() {
-            report.warning("cluster.store: does nothing with shards in this process");
-        }
-        return None;
-    };
-    if raw.cluster.store.is_empty() {
-        let first = shards.first()?;
-        report.warning(format!(
-            "cluster.store: not set; the topology is kept on shard {}, which must then be durable (appendfsync always) \
-             and must not leave",
-            first.id
-        ));
-        return Some(first.url.clone());
-    }
-    RedisUrl::parse(&raw.cluster.store)
-        .inspect_err(|error| report.error(format!("cluster.store: {error}")))
-        .ok()
 }

@@ -196,6 +196,47 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
             "engine.type: \"nats\" is none; write memory or redis",
         ),
         (
+            "shards: [{name: a, url: 'redis://a', ca_file: ca.pem}]",
+            "shards[0].ca_file: redis://a is no TLS connection; write rediss://",
+        ),
+        (
+            "shards: [{name: a, url: 'redis://a'}]\ncluster: {store: 'redis://a', store_ca_file: ca.pem}",
+            "cluster.store_ca_file: redis://a is no TLS",
+        ),
+        (
+            "shards: [{name: a, url: 'redis://a'}]\ncluster: {shards_managed_by: me}",
+            "cluster.shards_managed_by: \"me\" is none; write file, api or dns",
+        ),
+        (
+            "cluster: {shards_managed_by: dns}",
+            "cluster.store: not set; shards that the DNS names need one",
+        ),
+        (
+            "cluster: {shards_managed_by: dns, store: 'redis://a'}",
+            "cluster.dns.name: not set; write the name",
+        ),
+        (
+            "cluster: {shards_managed_by: dns, store: 'redis://a', dns: {name: a, kind: mx}}",
+            "cluster.dns.kind: \"mx\" is none; write srv or a",
+        ),
+        (
+            "cluster: {shards_managed_by: dns, store: 'redis://a', dns: {name: a, url: 'redis://a'}}",
+            "cluster.dns.url: makes no URL of a Redis",
+        ),
+        (
+            "cluster: {history_on_move: burn}",
+            "cluster.history_on_move: \"burn\" is none; write keep or drop",
+        ),
+        ("cluster: {max_moving: 0}", "cluster.max_moving: 0 moves nothing"),
+        (
+            "cluster: {barrier_timeout: 0s}",
+            "cluster.barrier_timeout: 0s lets",
+        ),
+        (
+            "cluster: {move_rate: fast}",
+            "cluster.move_rate: invalid value: string \"fast\", expected a number of bytes",
+        ),
+        (
             "channel: {namespaces: [{name: a, force_recovery: true}]}",
             "channel.namespaces[0].force_recovery: nothing can be",
         ),
@@ -274,7 +315,7 @@ fn a_file_of_centrifugo_starts_and_says_what_it_ignores() {
     );
     assert_eq!(shards[1].id.as_str(), "redis-2");
     assert_eq!(
-        config.cluster.store.unwrap().to_string(),
+        config.cluster.store.unwrap().url.to_string(),
         "redis://10.0.0.11:6379/2"
     );
     assert_eq!(config.cluster.prefix, "realtime");
@@ -373,6 +414,75 @@ fn secrets_do_not_show_in_what_is_logged() {
             "{secret} shows"
         );
     }
+}
+
+#[test]
+fn moves_are_configured_and_have_defaults() {
+    let (config, _) = Written::file("c.yaml", "{}").load();
+    let defaults = MoveOptions {
+        evict_after: Some(Duration::from_secs(30)),
+        keeps_history: true,
+        max_moving: 64,
+        rate: Some(32 << 20),
+        barrier_timeout: Duration::from_secs(10),
+    };
+    assert_eq!(config.cluster.moves, defaults);
+    let text =
+        "cluster: {evict_after: 0s, history_on_move: drop, max_moving: 8, move_rate: 0, barrier_timeout: 5s}";
+    let (config, _) = Written::file("c.yaml", text).load();
+    let changed = MoveOptions {
+        evict_after: None,
+        keeps_history: false,
+        max_moving: 8,
+        rate: None,
+        barrier_timeout: Duration::from_secs(5),
+    };
+    assert_eq!(config.cluster.moves, changed);
+    let (config, _) = Written::file("c.json", "{}")
+        .variable("CAMPANILE_CLUSTER_MOVE_RATE", "1.5MB/s")
+        .load();
+    assert_eq!(config.cluster.moves.rate, Some(1_500_000));
+}
+
+#[test]
+fn shards_are_managed_by_the_file_unless_they_are_in_this_process() {
+    let managed = |text| Written::file("c.yaml", text).load().0.cluster.managed_by;
+    assert_eq!(managed("{}"), ManagedBy::Api);
+    assert_eq!(managed("shards: [{name: a, url: 'redis://a'}]"), ManagedBy::File);
+    assert_eq!(managed("engine: {type: redis}"), ManagedBy::File);
+    let (config, report) = Written::file("c.yaml", "cluster: {shards_managed_by: file}").load();
+    assert_eq!(config.cluster.managed_by, ManagedBy::Api);
+    assert!(report.to_string().contains("are managed by api"), "{report}");
+}
+
+#[test]
+fn who_asks_the_topology_or_the_dns_need_not_list_shards() {
+    let text = "cluster: {shards_managed_by: api, store: 'redis://a'}";
+    let (config, _) = Written::file("c.yaml", text).load();
+    assert!(matches!(config.shards, ShardsOptions::Redis(shards) if shards.is_empty()));
+    let text = "cluster: {shards_managed_by: dns, store: 'redis://a', dns: {name: redis, kind: a, port: 7, interval: 1ms}}";
+    let (config, report) = Written::file("c.yaml", text).load();
+    assert!(matches!(config.shards, ShardsOptions::Redis(shards) if shards.is_empty()));
+    let ManagedBy::Dns(dns) = config.cluster.managed_by else {
+        panic!("it was said to be");
+    };
+    assert_eq!(
+        (dns.kind, dns.interval),
+        (RecordKind::Addresses(7), LEAST_INTERVAL)
+    );
+    assert!(
+        report
+            .to_string()
+            .contains("cluster.dns.interval: 1ms is too often"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_store_on_the_first_shard_believes_the_certificates_that_the_shard_believes() {
+    let text = "shards: [{name: a, url: 'rediss://a', ca_file: ca.pem}]";
+    let store = Written::file("c.yaml", text).load().0.cluster.store.unwrap();
+    assert_eq!(store.ca_file, Some("ca.pem".into()));
 }
 
 #[test]

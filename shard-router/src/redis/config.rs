@@ -52,22 +52,7 @@ impl RedisShardConfig {
     }
 
     pub(super) fn client(&self) -> Result<Client, RedisConfigError> {
-        let info = self.connection_info()?;
-        let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-        match &self.ca_file {
-            Some(_) if !tls => Err(RedisConfigError::CaWithoutTls),
-            Some(file) => {
-                let root_cert = Some(read(file)?);
-                Ok(Client::build_with_tls(
-                    info,
-                    TlsCertificates {
-                        client_tls: None,
-                        root_cert,
-                    },
-                )?)
-            }
-            None => Ok(Client::open(info)?),
-        }
+        open_client(self.connection_info()?, self.ca_file.as_deref())
     }
 
     pub(super) fn checked_prefix(&self) -> Result<&str, RedisConfigError> {
@@ -76,6 +61,25 @@ impl RedisShardConfig {
             return Err(RedisConfigError::Prefix);
         }
         Ok(&self.prefix)
+    }
+}
+
+/// A client that believes the certificates in `ca_file`; `None`: those that browsers trust.
+pub(crate) fn open_client(info: ConnectionInfo, ca_file: Option<&Path>) -> Result<Client, RedisConfigError> {
+    let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+    match ca_file {
+        Some(_) if !tls => Err(RedisConfigError::CaWithoutTls),
+        Some(file) => {
+            let root_cert = Some(read(file)?);
+            Ok(Client::build_with_tls(
+                info,
+                TlsCertificates {
+                    client_tls: None,
+                    root_cert,
+                },
+            )?)
+        }
+        None => Ok(Client::open(info)?),
     }
 }
 
@@ -97,11 +101,11 @@ impl fmt::Debug for RedisShardConfig {
     }
 }
 
-/// Why a configured shard cannot be used.
+/// Why a configured Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisConfigError {
     /// The URL, or the certificate, is not one.
-    #[error("the shard's URL or certificate is not usable")]
+    #[error("the URL or the certificate is not usable")]
     Url(#[from] RedisError),
     /// The file with the certificates cannot be read.
     #[error("cannot read {}", file.display())]

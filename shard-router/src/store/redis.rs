@@ -7,15 +7,17 @@
 //! The server must keep every acknowledged change (`appendfsync always`): a store that forgets the last generation
 //! would hand it out again.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use ::redis::{Client, RedisError};
+use ::redis::IntoConnectionInfo as _;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{GatewayId, MESSAGES_HELD, REGISTRATION_TTL, StoreError, StoreFuture, TopologyStore};
+use crate::redis::{RedisConfigError, open_client};
 use crate::topology::{Generation, Token, Topology};
 
 mod backoff;
@@ -38,6 +40,8 @@ const LISTEN_REQUESTS: usize = 16;
 pub struct RedisStoreConfig {
     /// `redis://` or `rediss://`, with user, password and database as needed.
     pub url: String,
+    /// PEM file with the certificates that sign the server's; `None`: those that browsers trust.
+    pub ca_file: Option<PathBuf>,
     /// What every key and channel begins with, so that deployments can share a server.
     pub prefix: String,
     /// How long a command may take, waiting for a connection included.
@@ -52,6 +56,7 @@ impl RedisStoreConfig {
     pub fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            ca_file: None,
             prefix: "campanile".to_owned(),
             command_timeout: Duration::from_secs(2),
             registration_ttl: REGISTRATION_TTL,
@@ -79,9 +84,10 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// If the URL is not understood. An unreachable server is none: it may come.
-    pub fn open(config: RedisStoreConfig) -> Result<Self, RedisError> {
-        let client = Client::open(config.url)?;
+    /// If the URL is not understood, or its certificates cannot be read. An unreachable server is none: it may come.
+    pub fn open(config: RedisStoreConfig) -> Result<Self, RedisConfigError> {
+        let info = config.url.into_connection_info()?;
+        let client = open_client(info, config.ca_file.as_deref())?;
         let keys = Keys::new(&config.prefix);
         let mut tasks = JoinSet::new();
         let connection = Connection::start(client.clone(), config.command_timeout, &mut tasks);
