@@ -59,7 +59,7 @@ impl fmt::Display for ByteCount {
         let binary = UNITS[..3].iter().rev();
         match binary
             .copied()
-            .find(|(_, worth)| self.0 != 0 && self.0 % worth == 0)
+            .find(|(_, worth)| self.0 != 0 && self.0.is_multiple_of(*worth))
         {
             Some((unit, worth)) => write!(f, "{}{unit}", self.0 / worth),
             None => self.0.fmt(f),
