@@ -31,7 +31,7 @@ use tracing::debug;
 
 use crate::shard::Shard;
 use crate::store::{GatewayId, TopologyStore};
-use crate::topology::ShardId;
+use crate::topology::{ShardId, ShardUrl, WantedShard};
 
 mod bootstrap;
 mod decision;
@@ -45,12 +45,24 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-pub use list::{ConfiguredShard, ListDifference};
+pub use list::ListDifference;
 
 /// Where the coordinator gets its ways to shards from: the router, which has them open.
 pub trait ShardSource: Send + Sync + 'static {
-    /// The way to `shard`, opened if it is not yet; `None`: this gateway was not told how to reach it.
-    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>>;
+    /// The way to `shard`, opened at `url` if it is not yet.
+    ///
+    /// # Errors
+    ///
+    /// In words, why there is no such way.
+    fn shard(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String>;
+
+    /// A way to the server at `url` that is not (or not any more) among the topology's shards: to look at it before it
+    /// is. Ends when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// In words, why there is no such way.
+    fn open_apart(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String>;
 }
 
 /// What is known of the coordinator's work, for readiness and people.
@@ -79,7 +91,7 @@ pub struct CoordinatorParts {
     /// This gateway.
     pub gateway: GatewayId,
     /// The shards as this gateway's configuration lists them: they fill an empty store.
-    pub configured: BTreeMap<ShardId, ConfiguredShard>,
+    pub configured: BTreeMap<ShardId, WantedShard>,
     /// Where topology and lease live.
     pub store: Arc<dyn TopologyStore>,
     /// The ways to the shards.

@@ -34,6 +34,7 @@ pub mod publication;
 pub mod redis;
 pub mod ring;
 pub mod router;
+mod safeguard;
 pub mod shard;
 pub mod store;
 pub mod topology;

@@ -5,6 +5,7 @@
 //! others may have gone on without this gateway: it joins anew, and what it held from before counts for nothing. A store
 //! that cannot be reached means nothing of the kind (every gateway may be in that state): the gateway goes on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -12,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
-use crate::store::{GatewayId, TopologyStore};
-use crate::topology::{Generation, Topology};
+use crate::store::{GatewayId, GatewayReport, TopologyStore};
+use crate::topology::{Generation, ShardId, Topology};
 
 mod driver;
 
@@ -37,16 +38,17 @@ pub struct Membership {
     store: Arc<dyn TopologyStore>,
     gateway: GatewayId,
     views: watch::Receiver<View>,
-    applied: watch::Sender<Applied>,
+    report: watch::Sender<Report>,
     problem: Arc<Mutex<Option<String>>>,
     driver: JoinHandle<()>,
 }
 
-/// What a gateway says it serves by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Applied {
+/// What a gateway says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Report {
+    /// In which membership it has applied what it says.
     joined: u64,
-    generation: Generation,
+    content: GatewayReport,
 }
 
 impl Membership {
@@ -54,7 +56,7 @@ impl Membership {
     #[must_use]
     pub fn join(store: Arc<dyn TopologyStore>, gateway: GatewayId) -> Self {
         let (publish, views) = watch::channel(View::default());
-        let (applied, reports) = watch::channel(Applied::default());
+        let (report, reports) = watch::channel(Report::default());
         let problem = Arc::default();
         let driver = Driver::new(
             Arc::clone(&store),
@@ -67,7 +69,7 @@ impl Membership {
             store,
             gateway,
             views,
-            applied,
+            report,
             problem,
             driver: tokio::spawn(driver.run()),
         }
@@ -82,12 +84,29 @@ impl Membership {
     /// Says that this gateway serves by the topology of `generation`, which it got when it had joined `joined` times.
     /// What is said of an earlier membership is ignored.
     pub fn applied(&self, joined: u64, generation: Generation) {
-        let report = Applied { joined, generation };
-        self.applied.send_if_modified(|applied| {
-            let news = *applied != report && joined >= applied.joined;
+        self.report.send_if_modified(|report| {
+            let news = (report.joined, report.content.applied) != (joined, generation);
+            let news = news && joined >= report.joined;
             if news {
-                *applied = report;
+                report.joined = joined;
+                report.content.applied = generation;
             }
+            news
+        });
+    }
+
+    /// Says what the next acknowledgement waits for, in words, and which shards this gateway cannot reach. Told with the
+    /// next heartbeat; what is new is told soon.
+    pub fn report(&self, obstacle: Option<String>, unreachable: BTreeSet<ShardId>) {
+        self.report.send_if_modified(|report| {
+            let content = GatewayReport {
+                applied: report.content.applied,
+                obstacle,
+                unreachable,
+            };
+            let content = content.bounded();
+            let news = report.content != content;
+            report.content = content;
             news
         });
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use self::server::{Clock, MemoryServer, RestartWith, Snapshot};
 pub use self::shard::MemoryShard;
 use crate::shard::{Shard, ShardEvents, ShardFactory, ShardOptions};
-use crate::topology::ShardId;
+use crate::topology::{ShardId, ShardUrl};
 
 /// Makes [`MemoryShard`]s for the servers it knows.
 pub struct MemoryFactory {
@@ -48,9 +48,15 @@ impl MemoryFactory {
 }
 
 impl ShardFactory for MemoryFactory {
-    fn open(&self, shard: &ShardId, events: Arc<dyn ShardEvents>) -> Option<Arc<dyn Shard>> {
-        let server = Arc::clone(self.servers.get(shard)?);
-        Some(Arc::new(MemoryShard::open(
+    fn open(
+        &self,
+        shard: &ShardId,
+        _url: &ShardUrl,
+        events: Arc<dyn ShardEvents>,
+    ) -> Result<Arc<dyn Shard>, String> {
+        let server = self.servers.get(shard).ok_or("this process has no such shard")?;
+        let server = Arc::clone(server);
+        Ok(Arc::new(MemoryShard::open(
             shard.clone(),
             server,
             &events,

@@ -56,7 +56,7 @@ pub use crate::feed::{Recover, RecoverMode, RecoveryOutcome, Subscribed};
 use crate::membership::Membership;
 use crate::shard::{Shard, ShardFactory, ShardStatus};
 use crate::store::{GatewayId, TopologyStore};
-use crate::topology::{Generation, ShardId, Topology};
+use crate::topology::{Generation, ShardId, ShardUrl, Topology};
 use channels::Channels;
 pub use error::RouterError;
 use line::Lines;
@@ -240,8 +240,13 @@ impl<A: Audience> Router<A> {
 }
 
 impl<A: Audience> ShardSource for Router<A> {
-    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
-        self.core.open(shard).map(|opened| Arc::clone(&opened.shard))
+    fn shard(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        let opened = self.core.open(shard, url)?;
+        Ok(Arc::clone(&opened.shard))
+    }
+
+    fn open_apart(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.core.factory.open(shard, url, Arc::new(events::Unheard))
     }
 }
 

@@ -3,12 +3,13 @@
 //! A shard value is one gateway's way to one shard: its command connections, its Pub/Sub links, and what it knows of
 //! the server's incarnation. Operations never retry and never reconnect behind the caller's back.
 
+mod copying;
 pub(crate) mod inbox;
 pub(crate) mod intent;
 pub(crate) mod metrics;
 mod options;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,11 +18,12 @@ use std::time::Duration;
 use campanile_common::message::ClientInfo;
 use campanile_common::{ChannelName, Epoch, Offset, Position};
 
+pub use self::copying::{CopyItem, CopyPart, CopyScope, DirtyPage, ScanCursor, ShardUsage};
 pub use self::options::ShardOptions;
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
 use crate::publication::{Publication, ShardMessage};
-use crate::topology::{Generation, Incarnation, ShardId, Token};
+use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, ShardUrl, Token};
 
 /// The pending answer of a shard. The request is queued when the method is called, not when this is first polled:
 /// calls for one partition are carried out in call order. Dropping it does not take the request back.
@@ -110,8 +112,103 @@ pub trait Shard: Send + Sync + 'static {
         token: Token,
     ) -> ShardFuture<()>;
 
-    /// Notes on the server itself that this run was admitted at `generation`: the note is gone when its data is.
-    fn note_admitted(&self, incarnation: &Incarnation, generation: Generation) -> ShardFuture<()>;
+    /// Notes on the server itself that this run was admitted at `generation` of `deployment`: the note is gone when its
+    /// data is.
+    fn note_admitted(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        deployment: DeploymentId,
+    ) -> ShardFuture<()>;
+
+    /// Notes on the server itself that nothing of the deployment is left there, for whoever asked for that; false takes
+    /// this note and the request off.
+    fn note_drained(&self, _incarnation: &Incarnation, _drained: bool) -> ShardFuture<()> {
+        unsupported()
+    }
+
+    /// Which of these partitions are sealed here, and at which generation. A data operation: a gateway asks it for what
+    /// moves away, once its control channel is subscribed.
+    fn sealed(&self, _partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>> {
+        unsupported()
+    }
+
+    /// The owner records of these partitions, in order.
+    fn records(
+        &self,
+        _incarnation: &Incarnation,
+        _partitions: Vec<Partition>,
+    ) -> ShardFuture<Vec<Option<OwnerRecord>>> {
+        unsupported()
+    }
+
+    /// One step of a walk over everything that `partitions` hold, owner records and notes of changes excepted. `None`
+    /// instead of a next cursor: the walk is over. Something may be met twice; what is there from the first step to the
+    /// last is met at least once.
+    fn scan(
+        &self,
+        _incarnation: &Incarnation,
+        _partitions: Arc<BTreeSet<Partition>>,
+        _scope: CopyScope,
+        _cursor: ScanCursor,
+    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)> {
+        unsupported()
+    }
+
+    /// What has changed since each partition began to migrate for the move `generation`, after the number given with it
+    /// (0: everything). Reading takes nothing away, so several coordinators can. `None`: the partition is not migrating
+    /// or sealed for that move.
+    fn dirty(
+        &self,
+        _incarnation: &Incarnation,
+        _generation: Generation,
+        _since: Vec<(Partition, u64)>,
+        _scope: CopyScope,
+    ) -> ShardFuture<Vec<Option<DirtyPage>>> {
+        unsupported()
+    }
+
+    /// Reads items for copying, as much of each as a few milliseconds of the server's time allow. `None`: the partition
+    /// is not migrating or sealed for the move `generation`.
+    fn copy(
+        &self,
+        _incarnation: &Incarnation,
+        _generation: Generation,
+        _items: Vec<CopyItem>,
+    ) -> ShardFuture<Vec<Option<CopyPart>>> {
+        unsupported()
+    }
+
+    /// Writes parts, each only while its partition is importing at `generation` by `token`; false: it is not.
+    fn restore(
+        &self,
+        _incarnation: &Incarnation,
+        _generation: Generation,
+        _token: Token,
+        _parts: Vec<CopyPart>,
+    ) -> ShardFuture<Vec<bool>> {
+        unsupported()
+    }
+
+    /// Deletes everything (but the owner records) of each partition that is sealed at a generation not later than the one
+    /// given with it, in steps, with pauses; others are left alone.
+    fn clean(
+        &self,
+        _incarnation: &Incarnation,
+        _partitions: Vec<(Partition, Generation)>,
+    ) -> ShardFuture<()> {
+        unsupported()
+    }
+
+    /// How much the server holds.
+    fn usage(&self, _incarnation: &Incarnation) -> ShardFuture<ShardUsage> {
+        unsupported()
+    }
+}
+
+/// The answer of a shard that cannot do what is asked.
+fn unsupported<T: Send + 'static>() -> ShardFuture<T> {
+    Box::pin(async { Err(ShardError::Refused("not supported".to_owned())) })
 }
 
 /// Which of a shard's Pub/Sub links carries `partition`: all channels of a partition share one, so that its markers
@@ -150,9 +247,18 @@ pub struct LinkId {
 
 /// Makes shard values for the topology's entries.
 pub trait ShardFactory: Send + Sync + 'static {
-    /// Opens the way to `shard`; connecting goes on in the background. `None`: this gateway was not told how to reach
-    /// a shard of that name.
-    fn open(&self, shard: &ShardId, events: Arc<dyn ShardEvents>) -> Option<Arc<dyn Shard>>;
+    /// Opens the way to `shard` at `url`; connecting goes on in the background. How this gateway was itself told to reach
+    /// a shard of that name comes before `url`: it may need other credentials or certificates.
+    ///
+    /// # Errors
+    ///
+    /// In words, why there is no such way.
+    fn open(
+        &self,
+        shard: &ShardId,
+        url: &ShardUrl,
+        events: Arc<dyn ShardEvents>,
+    ) -> Result<Arc<dyn Shard>, String>;
 }
 
 /// What is known of the connection to a shard.
@@ -176,6 +282,10 @@ pub struct Probe {
     /// Whether this run was a replica before: then it may lack what the primary before it acknowledged, and even a
     /// durable shard's positions cannot be trusted.
     pub promoted: bool,
+    /// The deployment that admitted it last, as noted on the server.
+    pub deployment: Option<DeploymentId>,
+    /// Somebody has asked, on the server itself, that the shard be drained.
+    pub drain_asked: bool,
 }
 
 /// How much of a channel's stream is kept, and how long.

@@ -13,13 +13,15 @@ use bytes::Bytes;
 use metrics::{Counter, Unit, counter, describe_counter};
 use tokio::sync::{mpsc, watch};
 
-use crate::topology::{Generation, Token, Topology};
+use crate::topology::{Token, Topology};
 
 mod memory;
 mod redis;
+mod report;
 
 pub use memory::MemoryStore;
 pub use redis::{RedisStore, RedisStoreConfig};
+pub use report::GatewayReport;
 
 /// How many messages of other gateways wait for one that is slow to read them. Each is a cluster-wide command or an
 /// answer to one; whoever sent what no longer fits learns from the missing answer.
@@ -68,15 +70,15 @@ pub trait TopologyStore: Send + Sync + 'static {
     fn register<'a>(
         &'a self,
         gateway: &'a GatewayId,
-        applied: Generation,
+        report: &'a GatewayReport,
         must_exist: bool,
     ) -> StoreFuture<'a, bool>;
 
     /// Takes this gateway off the registry.
     fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()>;
 
-    /// The live gateways and the generation each has applied.
-    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>>;
+    /// The live gateways and what each says of itself.
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, GatewayReport)>>;
 
     /// Takes or extends the coordinator's lease; false: another gateway holds it.
     fn hold_lease<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, bool>;

@@ -1,6 +1,6 @@
 //! Stores and shards that fail when they are told to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,12 @@ use tokio::sync::{mpsc, watch};
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
 use crate::shard::{
-    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
-    PublishRequest, Shard, ShardError, ShardFuture, ShardStatus,
+    Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
+    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardFuture,
+    ShardStatus, ShardUsage,
 };
-use crate::store::{GatewayId, StoreError, StoreFuture, TopologyStore};
-use crate::topology::{Generation, Incarnation, ShardId, Token, Topology};
+use crate::store::{GatewayId, GatewayReport, StoreError, StoreFuture, TopologyStore};
+use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token, Topology};
 
 /// What becomes of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,17 +101,17 @@ impl TopologyStore for InterceptedStore {
     fn register<'a>(
         &'a self,
         gateway: &'a GatewayId,
-        applied: Generation,
+        report: &'a GatewayReport,
         must_exist: bool,
     ) -> StoreFuture<'a, bool> {
-        self.judged(move || self.inner.register(gateway, applied, must_exist))
+        self.judged(move || self.inner.register(gateway, report, must_exist))
     }
 
     fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
         self.judged(|| self.inner.deregister(gateway))
     }
 
-    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, GatewayReport)>> {
         self.judged(|| self.inner.gateways())
     }
 
@@ -265,8 +266,84 @@ impl Shard for InterceptedShard {
         self.judged(move |shard| shard.wipe(&run, partitions, generation, token))
     }
 
-    fn note_admitted(&self, incarnation: &Incarnation, generation: Generation) -> ShardFuture<()> {
+    fn note_admitted(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        deployment: DeploymentId,
+    ) -> ShardFuture<()> {
         let run = incarnation.clone();
-        self.judged(move |shard| shard.note_admitted(&run, generation))
+        self.judged(move |shard| shard.note_admitted(&run, generation, deployment))
+    }
+
+    fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.note_drained(&run, drained))
+    }
+
+    fn sealed(&self, partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>> {
+        self.inner.sealed(partitions)
+    }
+
+    fn records(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Vec<Partition>,
+    ) -> ShardFuture<Vec<Option<OwnerRecord>>> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.records(&run, partitions))
+    }
+
+    fn scan(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Arc<BTreeSet<Partition>>,
+        scope: CopyScope,
+        cursor: ScanCursor,
+    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.scan(&run, partitions, scope, cursor))
+    }
+
+    fn dirty(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        since: Vec<(Partition, u64)>,
+        scope: CopyScope,
+    ) -> ShardFuture<Vec<Option<DirtyPage>>> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.dirty(&run, generation, since, scope))
+    }
+
+    fn copy(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        items: Vec<CopyItem>,
+    ) -> ShardFuture<Vec<Option<CopyPart>>> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.copy(&run, generation, items))
+    }
+
+    fn restore(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        token: Token,
+        parts: Vec<CopyPart>,
+    ) -> ShardFuture<Vec<bool>> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.restore(&run, generation, token, parts))
+    }
+
+    fn clean(&self, incarnation: &Incarnation, partitions: Vec<(Partition, Generation)>) -> ShardFuture<()> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.clean(&run, partitions))
+    }
+
+    fn usage(&self, incarnation: &Incarnation) -> ShardFuture<ShardUsage> {
+        let run = incarnation.clone();
+        self.judged(move |shard| shard.usage(&run))
     }
 }

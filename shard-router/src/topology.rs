@@ -21,9 +21,9 @@ mod validate;
 mod tests;
 
 pub use document::DocumentError;
-pub use id::{Generation, Incarnation, ShardId, Token};
-pub use partition::{OpeningContent, PartitionState};
-pub use shard::{ShardEntry, ShardState};
+pub use id::{DeploymentId, Generation, Incarnation, ShardId, Token};
+pub use partition::{MoveHistory, OpeningContent, PartitionState};
+pub use shard::{ShardEntry, ShardState, ShardUrl, WantedShard};
 pub use transition::{Change, TransitionError};
 pub use validate::Invalid;
 
@@ -34,13 +34,44 @@ pub struct Topology {
     pub generation: Generation,
     /// Random, so that two documents that were proposed at the same generation differ.
     pub change_id: u64,
+    /// Which deployment this is.
+    pub deployment: DeploymentId,
     /// The shards by name.
     pub shards: BTreeMap<ShardId, ShardEntry>,
     /// One state for each partition, by index.
     pub partitions: Vec<PartitionState>,
+    /// Moves that are decided and not announced yet: each partition's new owner.
+    pub plan: BTreeMap<Partition, ShardId>,
+    /// How many moves the present plan had when it was made; 0 when all of them are over.
+    pub planned: usize,
+    /// What remains on shards that partitions have left, or to which they were never moved to the end, and through which
+    /// generation it may be deleted.
+    pub cleaning: BTreeMap<(ShardId, Partition), Generation>,
+    /// The shard list that the managing file or DNS name gave last. Carried out when nothing is planned or moving.
+    pub wanted: Option<BTreeMap<ShardId, WantedShard>>,
 }
 
 impl Topology {
+    /// A document in which nothing is planned, and whose deployment is named by its change's random number.
+    #[must_use]
+    pub fn new(
+        change: Change,
+        shards: BTreeMap<ShardId, ShardEntry>,
+        partitions: Vec<PartitionState>,
+    ) -> Self {
+        Self {
+            generation: change.generation,
+            change_id: change.id,
+            deployment: DeploymentId(change.id),
+            shards,
+            partitions,
+            plan: BTreeMap::new(),
+            planned: 0,
+            cleaning: BTreeMap::new(),
+            wanted: None,
+        }
+    }
+
     /// The state of `partition`.
     #[must_use]
     pub fn partition(&self, partition: Partition) -> &PartitionState {

@@ -10,14 +10,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_shard_router::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
 use campanile_shard_router::membership::Membership;
 use campanile_shard_router::memory::{MemoryFactory, MemoryServer, RestartWith};
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::publication::ShardMessage;
 use campanile_shard_router::shard::{LinkId, Shard, ShardEvents, ShardFactory, ShardOptions};
 use campanile_shard_router::store::{GatewayId, RedisStore, RedisStoreConfig, TopologyStore};
-use campanile_shard_router::topology::{Generation, PartitionState, ShardId, Topology};
+use campanile_shard_router::topology::{
+    Generation, PartitionState, ShardId, ShardUrl, Topology, WantedShard,
+};
 use redis_server::RedisServer;
 use tokio::time::timeout;
 
@@ -36,8 +38,15 @@ impl ShardEvents for Deaf {
 struct Ways(BTreeMap<ShardId, Arc<dyn Shard>>);
 
 impl ShardSource for Ways {
-    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
-        self.0.get(shard).cloned()
+    fn shard(&self, shard: &ShardId, _: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.0
+            .get(shard)
+            .cloned()
+            .ok_or_else(|| "no such shard".to_owned())
+    }
+
+    fn open_apart(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.shard(shard, url)
     }
 }
 
@@ -55,7 +64,8 @@ impl Gateway {
             Arc::new(RedisStore::open(RedisStoreConfig::new(&server.url())).unwrap());
         let id = GatewayId(name.into());
         let ids = factory.servers().keys();
-        let configured = |id: &ShardId| ConfiguredShard {
+        let configured = |id: &ShardId| WantedShard {
+            url: ShardUrl::new(ShardUrl::MEMORY),
             address: id.to_string(),
             weight: 1,
             durable: false,
@@ -65,8 +75,13 @@ impl Gateway {
             configured: ids.clone().map(|id| (id.clone(), configured(id))).collect(),
             store: Arc::clone(&store),
             shards: Arc::new(Ways(
-                ids.map(|id| (id.clone(), factory.open(id, Arc::new(Deaf)).unwrap()))
-                    .collect(),
+                ids.map(|id| {
+                    (
+                        id.clone(),
+                        factory.open(id, &ShardUrl::default(), Arc::new(Deaf)).unwrap(),
+                    )
+                })
+                .collect(),
             )),
         };
         Self {

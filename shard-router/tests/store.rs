@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_shard_router::store::{
-    GatewayId, MemoryStore, RedisStore, RedisStoreConfig, StoreError, TopologyStore,
+    GatewayId, GatewayReport, MemoryStore, RedisStore, RedisStoreConfig, StoreError, TopologyStore,
 };
 use campanile_shard_router::topology::{
-    Change, Generation, OpeningContent, ShardEntry, ShardId, ShardState, Topology,
+    Change, Generation, OpeningContent, ShardEntry, ShardId, ShardState, ShardUrl, Topology,
 };
 use redis_server::RedisServer;
 use tokio::time::{Instant, sleep, timeout};
@@ -68,6 +68,7 @@ fn gateway(name: &str) -> GatewayId {
 fn document(generation: u64, change_id: u64) -> Topology {
     let shard = ShardId::new("only");
     let entry = ShardEntry {
+        url: ShardUrl::default(),
         address: "127.0.0.1:1".to_owned(),
         weight: 1,
         durable: false,
@@ -189,39 +190,98 @@ async fn a_change_wakes_every_gateway(stores: Stores) {
 
 async fn a_registration_lasts_as_long_as_it_is_refreshed(stores: Stores) {
     let (a, b) = (gateway("a"), gateway("b"));
-    assert!(stores.one.register(&a, Generation(0), false).await.unwrap());
-    assert!(stores.two.register(&b, Generation(4), false).await.unwrap());
-    let both = vec![(a.clone(), Generation(0)), (b.clone(), Generation(4))];
+    assert!(
+        stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(0)), false)
+            .await
+            .unwrap()
+    );
+    let report = GatewayReport {
+        applied: Generation(4),
+        obstacle: Some("waits for \"x\"".to_owned()),
+        unreachable: [ShardId::new("only")].into(),
+    };
+    assert!(stores.two.register(&b, &report, false).await.unwrap());
+    let both = vec![(a.clone(), GatewayReport::default()), (b.clone(), report)];
     let mut found = stores.one.gateways().await.unwrap();
-    found.sort();
+    found.sort_by_key(|(id, _)| id.clone());
     assert_eq!(found, both);
     let end = Instant::now() + 3 * TTL;
     while Instant::now() < end {
         sleep(TTL / 10).await;
-        assert!(stores.one.register(&a, Generation(7), true).await.unwrap());
+        assert!(
+            stores
+                .one
+                .register(&a, &GatewayReport::applied(Generation(7)), true)
+                .await
+                .unwrap()
+        );
     }
-    assert_eq!(stores.two.gateways().await.unwrap(), vec![(a, Generation(7))]);
+    assert_eq!(
+        stores.two.gateways().await.unwrap(),
+        vec![(a, GatewayReport::applied(Generation(7)))]
+    );
 }
 
 async fn an_expired_registration_is_not_refreshed(stores: Stores) {
     let a = gateway("a");
-    assert!(!stores.one.register(&a, Generation(1), true).await.unwrap());
-    assert!(stores.one.register(&a, Generation(1), false).await.unwrap());
+    assert!(
+        !stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(1)), true)
+            .await
+            .unwrap()
+    );
+    assert!(
+        stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(1)), false)
+            .await
+            .unwrap()
+    );
     eventually("the registration expires", async || {
         stores.two.gateways().await.unwrap().is_empty()
     })
     .await;
-    assert!(!stores.one.register(&a, Generation(1), true).await.unwrap());
-    assert!(stores.one.register(&a, Generation(0), false).await.unwrap());
-    assert_eq!(stores.two.gateways().await.unwrap(), vec![(a, Generation(0))]);
+    assert!(
+        !stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(1)), true)
+            .await
+            .unwrap()
+    );
+    assert!(
+        stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(0)), false)
+            .await
+            .unwrap()
+    );
+    assert_eq!(
+        stores.two.gateways().await.unwrap(),
+        vec![(a, GatewayReport::applied(Generation(0)))]
+    );
 }
 
 async fn deregistering_takes_effect_at_once(stores: Stores) {
     let a = gateway("a");
-    assert!(stores.one.register(&a, Generation(1), false).await.unwrap());
+    assert!(
+        stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(1)), false)
+            .await
+            .unwrap()
+    );
     stores.one.deregister(&a).await.unwrap();
     assert_eq!(stores.two.gateways().await.unwrap(), vec![]);
-    assert!(!stores.one.register(&a, Generation(1), true).await.unwrap());
+    assert!(
+        !stores
+            .one
+            .register(&a, &GatewayReport::applied(Generation(1)), true)
+            .await
+            .unwrap()
+    );
 }
 
 async fn the_lease_has_one_holder_until_it_expires_or_is_released(stores: Stores) {

@@ -8,12 +8,12 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use campanile_common::ChannelName;
 use campanile_shard_router::audience::{Audience, Event};
-use campanile_shard_router::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::shard::{Shard, ShardOptions};
 use campanile_shard_router::store::{GatewayId, MemoryStore, TopologyStore};
-use campanile_shard_router::topology::ShardId;
+use campanile_shard_router::topology::{ShardId, ShardUrl, WantedShard};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::Service as _;
@@ -41,8 +41,12 @@ impl Audience for Nobody {
 struct Shards(Arc<Router<Nobody>>);
 
 impl ShardSource for Shards {
-    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
-        self.0.shard(shard)
+    fn open_apart(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.0.open_apart(shard, url)
+    }
+
+    fn shard(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.0.shard(shard, url)
     }
 }
 
@@ -163,8 +167,9 @@ impl World {
     }
 }
 
-fn configured() -> ConfiguredShard {
-    ConfiguredShard {
+fn configured() -> WantedShard {
+    WantedShard {
+        url: ShardUrl::new(ShardUrl::MEMORY),
         address: "memory".to_owned(),
         weight: 1,
         durable: false,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts};
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::store::{GatewayId, TopologyStore};
-use campanile_shard_router::topology::ShardId;
+use campanile_shard_router::topology::{ShardId, WantedShard};
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ pub(super) struct Gateway {
     name: String,
     store: Arc<dyn TopologyStore>,
     /// The shards that this gateway was told of.
-    configured: BTreeMap<ShardId, ConfiguredShard>,
+    configured: BTreeMap<ShardId, WantedShard>,
     router: Arc<ClientRouter>,
     host: Arc<Host>,
     coordinator: Coordinator,

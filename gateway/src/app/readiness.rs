@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{ConfiguredShard, CoordinatorStatus, ShardSource as _};
+use campanile_shard_router::coordinator::{CoordinatorStatus, ShardSource as _};
 use campanile_shard_router::router::ShardHealth;
 use campanile_shard_router::shard::ShardStatus;
 use campanile_shard_router::store::TopologyStore;
-use campanile_shard_router::topology::ShardId;
+use campanile_shard_router::topology::{ShardId, WantedShard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ pub(super) struct Probe {
     pub(super) store: Arc<dyn TopologyStore>,
     pub(super) router: Arc<ClientRouter>,
     /// The shards that this gateway was told of.
-    pub(super) configured: BTreeMap<ShardId, ConfiguredShard>,
+    pub(super) configured: BTreeMap<ShardId, WantedShard>,
     pub(super) coordinator: watch::Receiver<CoordinatorStatus>,
     pub(super) ending: CancellationToken,
 }
@@ -59,8 +59,8 @@ impl Probe {
     /// How the shards are before there is a topology: those that will fill it.
     fn configured_health(&self) -> Vec<ShardHealth> {
         let shards = self.configured.iter();
-        let health = |(id, configured): (&ShardId, &ConfiguredShard)| {
-            let shard = self.router.shard(id)?;
+        let health = |(id, configured): (&ShardId, &WantedShard)| {
+            let shard = self.router.shard(id, &configured.url).ok()?;
             Some(ShardHealth {
                 id: id.clone(),
                 address: configured.address.clone(),

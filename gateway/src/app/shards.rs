@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use campanile_shard_router::coordinator::ConfiguredShard;
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::redis::{RedisFactory, RedisShardConfig};
 use campanile_shard_router::shard::{ShardFactory, ShardOptions};
 use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, TopologyStore};
-use campanile_shard_router::topology::ShardId;
+use campanile_shard_router::topology::{ShardId, ShardUrl, WantedShard};
 
 use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
 
@@ -18,7 +17,7 @@ pub(super) struct Backend {
     pub(super) store: Arc<dyn TopologyStore>,
     pub(super) factory: Arc<dyn ShardFactory>,
     /// The shards that this gateway was told of.
-    pub(super) configured: BTreeMap<ShardId, ConfiguredShard>,
+    pub(super) configured: BTreeMap<ShardId, WantedShard>,
 }
 
 impl Backend {
@@ -38,7 +37,8 @@ impl Backend {
 fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
     let factory = MemoryFactory::embedded(shards.count, shards.max_bytes, options);
     let configured = factory.servers().keys().map(|id| {
-        let shard = ConfiguredShard {
+        let shard = WantedShard {
+            url: ShardUrl::new(ShardUrl::MEMORY),
             address: "this process".to_owned(),
             weight: 1,
             durable: false,
@@ -61,7 +61,8 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
             prefix: cluster.prefix.clone(),
             ..RedisShardConfig::new(shard.url.expose())
         };
-        let entry = ConfiguredShard {
+        let entry = WantedShard {
+            url: ShardUrl::new(shard.url.expose()),
             address: reach.address().with_context(|| format!("shard {}", shard.id))?,
             weight: shard.weight,
             durable: shard.durable,
@@ -75,7 +76,9 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
         .context("Redis shards need a topology store")?;
     Ok(Backend {
         store: Arc::new(store(at, cluster)?),
-        factory: Arc::new(RedisFactory::new(configs, options).context("a shard cannot be used")?),
+        factory: Arc::new(
+            RedisFactory::new(configs, &cluster.prefix, options).context("a shard cannot be used")?,
+        ),
         configured,
     })
 }

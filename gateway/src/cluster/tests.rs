@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_common::{ChannelName, Position, Timestamp};
-use campanile_shard_router::store::{GatewayId, MemoryStore, TopologyStore};
+use campanile_shard_router::store::{GatewayId, GatewayReport, MemoryStore, TopologyStore};
 use campanile_shard_router::topology::Generation;
 use parking_lot::Mutex;
 
@@ -59,7 +59,10 @@ async fn member(store: &Arc<dyn TopologyStore>, name: &'static str, channels: &[
     let cluster = Cluster::join(id(name), Arc::clone(store), Arc::clone(&local) as _, TIMEOUT);
     // It listens once its task has run; in virtual time that is before anything else happens.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    store.register(&id(name), Generation(1), false).await.unwrap();
+    store
+        .register(&id(name), &GatewayReport::applied(Generation(1)), false)
+        .await
+        .unwrap();
     Member { cluster, local }
 }
 
@@ -122,7 +125,10 @@ async fn who_does_not_answer_is_named() {
     b.cluster.listener.abort();
     let error = tokio::join!(a.cluster.ask(Command::Info), async {
         tokio::time::sleep(TIMEOUT / 2).await;
-        store.register(&id("b"), Generation(1), true).await.unwrap();
+        store
+            .register(&id("b"), &GatewayReport::applied(Generation(1)), true)
+            .await
+            .unwrap();
     });
     let Err(ClusterError::Unanswered(missing)) = error.0 else {
         panic!("{:?}", error.0);

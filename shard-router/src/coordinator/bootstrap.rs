@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::list::ConfiguredShard;
 use crate::fence::OwnerRecord;
 use crate::partition::Partition;
 use crate::ring;
 use crate::shard::Probe;
-use crate::topology::{Change, Generation, OpeningContent, ShardId, Topology};
+use crate::topology::{Change, Generation, OpeningContent, ShardId, Topology, WantedShard};
 
 /// What was found on a shard that answered.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ pub(super) struct Finding {
 ///
 /// Shards that did not answer get their part of what nobody holds; it is opened when they come.
 pub(super) fn first_topology(
-    configured: &BTreeMap<ShardId, ConfiguredShard>,
+    configured: &BTreeMap<ShardId, WantedShard>,
     found: &BTreeMap<ShardId, Finding>,
     least: Generation,
     id: u64,

@@ -149,9 +149,20 @@ fn command(
     match state {
         PartitionState::Moving { .. } => None,
         PartitionState::Opening {
-            content: OpeningContent::Fresh,
+            content: OpeningContent::Fresh | OpeningContent::FreshUnlessOpen(_),
             ..
-        } if owned => Some(FenceCommand::Fresh { generation, token }),
+        } if owned => Some(FenceCommand::Fresh {
+            generation,
+            token,
+            unless_open: None,
+        }),
+        PartitionState::Opening {
+            content: OpeningContent::Reclaim,
+            ..
+        } => Some(FenceCommand::Admit {
+            generation,
+            keep_epochs: false,
+        }),
         PartitionState::Opening { .. } | PartitionState::Stable(_) => Some(FenceCommand::Admit {
             generation,
             keep_epochs: keep_epochs && owned,

@@ -37,8 +37,8 @@ pub(super) struct Keeper {
 /// Why a look at a shard came to nothing.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("this gateway is not configured to reach it")]
-    Unknown,
+    #[error("{0}")]
+    NoWay(String),
     #[error(transparent)]
     Work(#[from] WorkError),
     #[error(transparent)]
@@ -107,7 +107,11 @@ impl Keeper {
 
     /// Looks at the shard and does the one thing that it needs first.
     async fn look(&mut self, page: &Page, topology: &Topology) -> Result<Next, Trouble> {
-        let shard = self.term.shards.shard(&self.id).ok_or(Trouble::Unknown)?;
+        let Some(entry) = topology.shards.get(&self.id) else {
+            return Ok(Next::Later);
+        };
+        let shard = self.term.shards.shard(&self.id, &entry.url);
+        let shard = shard.map_err(Trouble::NoWay)?;
         let probe = work::probe(&*shard).await?;
         let run = probe.incarnation.clone();
         if std::mem::replace(&mut self.as_of, page.foreign) != page.foreign {
@@ -118,11 +122,7 @@ impl Keeper {
             run: &run,
             token: self.term.token,
         };
-        if topology
-            .shards
-            .get(&self.id)
-            .is_some_and(|entry| entry.incarnation.as_ref() == Some(&run))
-        {
+        if entry.incarnation.as_ref() == Some(&run) {
             self.audit(site, topology).await?;
         }
         let sighting = Sighting {

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{error, info, warn};
 
-use super::list::{ConfiguredShard, ListDifference};
+use super::list::ListDifference;
 use super::term::Term;
 use super::{CoordinatorParts, CoordinatorStatus};
 use crate::store::REGISTRATION_TTL;
-use crate::topology::{ShardId, Topology};
+use crate::topology::{ShardId, Topology, WantedShard};
 
 /// How often the lease is extended, or tried for: so often that three attempts in a row may fail.
 const RENEW_EVERY: Duration = REGISTRATION_TTL.checked_div(4).expect("4 is not 0");
@@ -123,7 +123,7 @@ async fn compare_list(parts: &CoordinatorParts, board: &watch::Sender<Coordinato
 /// Puts the difference between the configured shards and the topology's on the board; logs what is new.
 pub(super) fn note_list(
     board: &watch::Sender<CoordinatorStatus>,
-    configured: &BTreeMap<ShardId, ConfiguredShard>,
+    configured: &BTreeMap<ShardId, WantedShard>,
     topology: &Topology,
 ) {
     let difference = ListDifference::between(configured, topology);

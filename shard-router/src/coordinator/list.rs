@@ -3,36 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::topology::{Generation, ShardEntry, ShardId, ShardState, Topology};
-
-/// A shard as a gateway's configuration describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfiguredShard {
-    /// Where it is, without credentials.
-    pub address: String,
-    /// Its share relative to the others'.
-    pub weight: u32,
-    /// Whether it keeps everything it acknowledged across a restart.
-    pub durable: bool,
-}
-
-impl ConfiguredShard {
-    /// The shard as a new topology lists it: not reached yet.
-    pub(super) fn entry(&self) -> ShardEntry {
-        ShardEntry {
-            address: self.address.clone(),
-            weight: self.weight,
-            durable: self.durable,
-            state: ShardState::Active,
-            incarnation: None,
-            admitted: Generation::default(),
-        }
-    }
-
-    fn is(&self, entry: &ShardEntry) -> bool {
-        self.address == entry.address && self.weight == entry.weight && self.durable == entry.durable
-    }
-}
+use crate::topology::{ShardId, Topology, WantedShard};
 
 /// How a configured list differs from the topology's. The topology's counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,15 +18,11 @@ pub struct ListDifference {
 
 impl ListDifference {
     /// The difference, if there is one.
-    pub(super) fn between(
-        configured: &BTreeMap<ShardId, ConfiguredShard>,
-        topology: &Topology,
-    ) -> Option<Self> {
+    pub(super) fn between(configured: &BTreeMap<ShardId, WantedShard>, topology: &Topology) -> Option<Self> {
         let listed = &topology.shards;
         let without = |id: &&ShardId| !listed.contains_key(*id);
-        let altered = |(id, shard): &(&ShardId, &ConfiguredShard)| {
-            listed.get(*id).is_some_and(|entry| !shard.is(entry))
-        };
+        let altered =
+            |(id, shard): &(&ShardId, &WantedShard)| listed.get(*id).is_some_and(|entry| !shard.is(entry));
         let difference = Self {
             unused: configured.keys().filter(without).cloned().collect(),
             unknown: listed

@@ -14,9 +14,9 @@ use super::keeper::Keeper;
 use super::lease::note_list;
 use super::ledger::{Content, Ledger, Page};
 use super::work::{self, Site, WorkError};
-use super::{ConfiguredShard, CoordinatorParts, CoordinatorStatus, ShardSource};
+use super::{CoordinatorParts, CoordinatorStatus, ShardSource};
 use crate::store::TopologyStore;
-use crate::topology::{ShardId, Token, Topology};
+use crate::topology::{ShardId, Token, Topology, WantedShard};
 
 /// How soon what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -31,7 +31,7 @@ pub(super) struct Term {
     pub(super) shards: Arc<dyn ShardSource>,
     pub(super) token: Token,
     pub(super) board: watch::Sender<CoordinatorStatus>,
-    configured: BTreeMap<ShardId, ConfiguredShard>,
+    configured: BTreeMap<ShardId, WantedShard>,
     store: Arc<dyn TopologyStore>,
 }
 
@@ -103,10 +103,11 @@ impl Term {
     /// What the configured shards hold, as far as they answer in time.
     async fn findings(&self) -> BTreeMap<ShardId, Finding> {
         let mut looks = JoinSet::new();
-        for id in self.configured.keys().cloned() {
-            let Some(shard) = self.shards.shard(&id) else {
+        for (id, wanted) in &self.configured {
+            let Ok(shard) = self.shards.shard(id, &wanted.url) else {
                 continue;
             };
+            let id = id.clone();
             let token = self.token;
             looks.spawn(async move {
                 let look = async {

@@ -80,13 +80,21 @@ impl Site<'_> {
     /// Notes the admission on the server, then opens what the topology says is to be opened on `id`.
     pub(super) async fn open(&self, topology: &Topology, id: &ShardId) -> Result<Opened, WorkError> {
         if let Some(entry) = topology.shards.get(id) {
-            in_time(self.shard.note_admitted(self.run, entry.admitted)).await?;
+            let note = self
+                .shard
+                .note_admitted(self.run, entry.admitted, topology.deployment);
+            in_time(note).await?;
         }
         let (kept, fresh): (Vec<Opening>, Vec<Opening>) =
-            openings(topology, id).partition(|opening| opening.content == OpeningContent::Keep);
+            openings(topology, id).partition(|opening| opening.keeps_content());
         let mut opened = Opened::default();
-        let reopen = |opening: &Opening| FenceCommand::Reopen {
-            generation: opening.generation,
+        let reopen = |opening: &Opening| match opening.content {
+            OpeningContent::Reclaim => FenceCommand::Reclaim {
+                generation: opening.generation,
+            },
+            _ => FenceCommand::Reopen {
+                generation: opening.generation,
+            },
         };
         for (opening, reply) in self.fence_each(kept, reopen).await? {
             opened.note(&opening, &reply);
@@ -101,6 +109,7 @@ impl Site<'_> {
         let take = |opening: &Opening| FenceCommand::Fresh {
             generation: opening.generation,
             token,
+            unless_open: opening.unless_open(),
         };
         let mut taken = Vec::new();
         for (opening, reply) in self.fence_each(fresh, take).await? {
@@ -188,8 +197,23 @@ impl Opened {
 }
 
 impl Opening {
+    /// Whether nothing is wiped.
+    fn keeps_content(&self) -> bool {
+        matches!(self.content, OpeningContent::Keep | OpeningContent::Reclaim)
+    }
+
+    /// The move that may have opened the partition here already.
+    fn unless_open(&self) -> Option<Generation> {
+        match self.content {
+            OpeningContent::FreshUnlessOpen(generation) => Some(generation),
+            OpeningContent::Keep | OpeningContent::Fresh | OpeningContent::Reclaim => None,
+        }
+    }
+
     fn is_open_as(&self, record: &OwnerRecord) -> bool {
-        record.generation == self.generation && record.state == OwnerState::Open
+        let generation = Some(record.generation);
+        let wanted = generation == Some(self.generation) || generation == self.unless_open();
+        wanted && record.state == OwnerState::Open
     }
 
     fn is_taken_as(&self, record: &OwnerRecord) -> bool {

@@ -91,6 +91,7 @@ fn fresh_takes_what_is_older_and_passes_only_to_later_tokens() {
     let fresh = Fresh {
         generation: G7,
         token: Token(4),
+        unless_open: None,
     };
     check(&[
         (None, fresh.clone(), Becomes(7, Importing, 4, 7)),
@@ -150,6 +151,7 @@ fn no_command_of_an_old_generation_touches_a_newer_record() {
         Fresh {
             generation: G7,
             token: Token(u64::MAX),
+            unless_open: None,
         },
         Open {
             generation: G7,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use metrics::{Counter, Unit, counter, describe_counter};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, sleep_until};
 use tracing::{error, info, warn};
 
-use super::{Applied, View};
-use crate::store::{GatewayId, REGISTRATION_TTL, StoreError, TopologyStore};
+use super::{Report, View};
+use crate::store::{GatewayId, GatewayReport, REGISTRATION_TTL, StoreError, TopologyStore};
 use crate::topology::{Change, Generation, Topology};
 
 /// Refreshed so often that three refreshes in a row may fail.
@@ -19,11 +19,16 @@ const HEARTBEAT: Duration = REGISTRATION_TTL.checked_div(4).expect("4 is not 0")
 /// How soon what failed is tried again. The store's own deadlines and waits are what spares it.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// How soon something else than an acknowledgement is told after what was told before.
+const REPORT_PAUSE: Duration = Duration::from_millis(250);
+
 pub(super) struct Driver {
     store: Arc<dyn TopologyStore>,
     gateway: GatewayId,
     views: watch::Sender<View>,
-    applied: watch::Receiver<Applied>,
+    reports: watch::Receiver<Report>,
+    /// What was sent last, and when.
+    sent: Option<(Report, Instant)>,
     problem: Arc<Mutex<Option<String>>>,
     expirations: Counter,
 }
@@ -36,14 +41,15 @@ impl Driver {
         store: Arc<dyn TopologyStore>,
         gateway: GatewayId,
         views: watch::Sender<View>,
-        applied: watch::Receiver<Applied>,
+        reports: watch::Receiver<Report>,
         problem: Arc<Mutex<Option<String>>>,
     ) -> Self {
         Self {
             store,
             gateway,
             views,
-            applied,
+            reports,
+            sent: None,
             problem,
             expirations: expirations(),
         }
@@ -64,7 +70,7 @@ impl Driver {
     async fn register(&self) {
         while let Err(error) = self
             .store
-            .register(&self.gateway, Generation::default(), false)
+            .register(&self.gateway, &GatewayReport::default(), false)
             .await
         {
             self.note(Err(&error));
@@ -79,6 +85,7 @@ impl Driver {
         heartbeats.tick().await;
         let mut retries = ticks(RETRY);
         let mut unread = true;
+        let mut untold = None;
         loop {
             if unread {
                 changes.mark_unchanged();
@@ -86,7 +93,14 @@ impl Driver {
             }
             let alive = tokio::select! {
                 _ = heartbeats.tick() => self.beat(joined).await,
-                Ok(()) = self.applied.changed() => self.beat(joined).await,
+                Ok(()) = self.reports.changed() => {
+                    untold = Some(self.tell_at());
+                    Ok(())
+                }
+                () = sleep_until(untold.unwrap_or_else(Instant::now)), if untold.is_some() => {
+                    untold = None;
+                    self.beat(joined).await
+                }
                 Ok(()) = changes.changed() => {
                     unread = true;
                     Ok(())
@@ -101,15 +115,29 @@ impl Driver {
 
     /// Refreshes the registration. A store that does not answer says nothing about it.
     async fn beat(&mut self, joined: u64) -> Result<(), Expired> {
-        let report = *self.applied.borrow_and_update();
-        let applied = if report.joined == joined {
-            report.generation
-        } else {
-            Generation::default()
-        };
-        match self.store.register(&self.gateway, applied, true).await {
+        let report = self.reports.borrow_and_update().clone();
+        let mut content = report.content.clone();
+        if report.joined != joined {
+            content.applied = Generation::default();
+        }
+        self.sent = Some((report, Instant::now()));
+        match self.store.register(&self.gateway, &content, true).await {
             Ok(false) => Err(Expired),
             Ok(true) | Err(_) => Ok(()),
+        }
+    }
+
+    /// When what is new is to be told: an acknowledgement at once, others wait for it.
+    fn tell_at(&mut self) -> Instant {
+        let now = Instant::now();
+        let present = self.reports.borrow_and_update();
+        match &self.sent {
+            Some((sent, at))
+                if sent.joined == present.joined && sent.content.applied == present.content.applied =>
+            {
+                now.max(*at + REPORT_PAUSE)
+            }
+            _ => now,
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::store::{MemoryStore, REGISTRATION_TTL};
 use crate::testing::{InterceptedStore, Verdict};
-use crate::topology::{Change, OpeningContent, ShardEntry, ShardId, ShardState};
+use crate::topology::{Change, OpeningContent, ShardEntry, ShardId, ShardState, ShardUrl};
 
 /// A store that can be cut off.
 struct Flaky {
@@ -52,6 +52,7 @@ fn me() -> GatewayId {
 fn document(generation: u64) -> Topology {
     let shard = ShardId::new("only");
     let entry = ShardEntry {
+        url: ShardUrl::default(),
         address: String::new(),
         weight: 1,
         durable: false,
@@ -90,7 +91,8 @@ fn generation(view: &View) -> u64 {
 }
 
 async fn registered(store: &Flaky) -> Vec<(GatewayId, Generation)> {
-    store.store.gateways().await.unwrap()
+    let live = store.store.gateways().await.unwrap().into_iter();
+    live.map(|(id, report)| (id, report.applied)).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -23,7 +23,7 @@ use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
     PublishRequest, Shard, ShardError, ShardEvents, ShardFuture, ShardOptions, ShardStatus, lane_of,
 };
-use crate::topology::{Generation, Incarnation, ShardId, Token};
+use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
 /// How often a share of the server's partitions is freed of what expired; all have had their turn after 4 s.
 const COLLECT_EVERY: Duration = Duration::from_millis(250);
@@ -315,6 +315,8 @@ impl Shard for MemoryShard {
                 incarnation: state.run().clone(),
                 admitted: state.admitted(),
                 promoted: false,
+                deployment: state.deployment(),
+                drain_asked: false,
             })
         })
     }
@@ -355,9 +357,14 @@ impl Shard for MemoryShard {
         })
     }
 
-    fn note_admitted(&self, incarnation: &Incarnation, generation: Generation) -> ShardFuture<()> {
+    fn note_admitted(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        deployment: DeploymentId,
+    ) -> ShardFuture<()> {
         self.admin(Operation::NoteAdmitted, Some(incarnation), move |state, _| {
-            state.note_admitted(generation);
+            state.note_admitted(generation, deployment);
             Ok(())
         })
     }

@@ -24,7 +24,7 @@ use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PublishOutcome,
     PublishRequest, ShardError, Suppressed,
 };
-use crate::topology::{Generation, Incarnation};
+use crate::topology::{DeploymentId, Generation, Incarnation};
 
 /// What a memory shard's server process holds.
 #[derive(Debug)]
@@ -39,6 +39,7 @@ pub struct MemoryState {
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     admitted: Option<Generation>,
+    deployment: Option<DeploymentId>,
     partitions: BTreeMap<Partition, PartitionData>,
     /// Bytes of all channels by [`Channel::bytes`].
     bytes: usize,
@@ -73,6 +74,12 @@ impl MemoryState {
     #[must_use]
     pub fn admitted(&self) -> Option<Generation> {
         self.data.admitted
+    }
+
+    /// The deployment that admitted it last.
+    #[must_use]
+    pub fn deployment(&self) -> Option<DeploymentId> {
+        self.data.deployment
     }
 
     /// Bytes held.

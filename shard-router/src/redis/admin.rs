@@ -16,7 +16,7 @@ use super::scripts;
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
 use crate::shard::{Probe, ShardError};
-use crate::topology::{Generation, Incarnation, Token};
+use crate::topology::{DeploymentId, Generation, Incarnation, Token};
 
 /// Commands in one pipeline.
 const CHUNK: usize = 256;
@@ -32,21 +32,22 @@ pub(super) async fn probe(connector: Arc<Connector>) -> Result<Probe, ShardError
         .connect(deadline, |_| ())
         .await
         .map_err(ShardError::Unavailable)?;
-    let mut get = ::redis::cmd("GET");
-    get.arg(connector.keys.admitted());
+    let mut get = ::redis::cmd("MGET");
+    let keys = &connector.keys;
+    get.arg(keys.admitted()).arg(keys.deployment()).arg(keys.drain());
     let answer = one(&mut connection, get, deadline).await?;
-    let admitted = match answer {
-        Value::Nil => None,
-        Value::BulkString(digits) => String::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok()),
-        Value::ServerError(error) => return Err(reply::server_error(&error)),
-        _ => return Err(ShardError::Malformed("the note of the last admission".to_owned())),
-    };
+    if let Value::ServerError(error) = &answer {
+        return Err(reply::server_error(error));
+    }
+    let malformed = |_| ShardError::Malformed("the notes of the last admission".to_owned());
+    let (admitted, deployment, drain): (Option<String>, Option<String>, Option<Vec<u8>>) =
+        ::redis::from_redis_value(answer).map_err(malformed)?;
     Ok(Probe {
         promoted: identity::was_promoted(&connection.run),
         incarnation: connection.run,
-        admitted: admitted.map(Generation),
+        admitted: admitted.and_then(|digits| digits.parse().ok()).map(Generation),
+        deployment: deployment.as_deref().and_then(DeploymentId::parse),
+        drain_asked: drain.is_some(),
     })
 }
 
@@ -128,16 +129,17 @@ pub(super) async fn wipe(
 pub(super) async fn note_admitted(
     connector: Arc<Connector>,
     run: Incarnation,
-    generation: Generation,
+    (generation, deployment): (Generation, DeploymentId),
 ) -> Result<(), ShardError> {
     let deadline = connector.deadline();
     let mut connection = connector.connect_to(&run, deadline).await?;
-    let mut set = ::redis::cmd("SET");
+    let mut set = ::redis::cmd("MSET");
     set.arg(connector.keys.admitted()).arg(generation.0);
+    set.arg(connector.keys.deployment()).arg(deployment.to_string());
     match one(&mut connection, set, deadline).await? {
         Value::Okay => Ok(()),
         Value::ServerError(error) => Err(reply::server_error(&error)),
-        _ => Err(ShardError::Malformed("the answer to SET".to_owned())),
+        _ => Err(ShardError::Malformed("the answer to MSET".to_owned())),
     }
 }
 

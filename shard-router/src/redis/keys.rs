@@ -71,6 +71,16 @@ impl Keys {
         format!("{}:admitted", self.prefix)
     }
 
+    /// The note of the deployment that admitted the server last.
+    pub(super) fn deployment(&self) -> String {
+        format!("{}:deployment", self.prefix)
+    }
+
+    /// Set by whoever wants the shard drained.
+    pub(super) fn drain(&self) -> String {
+        format!("{}:drain", self.prefix)
+    }
+
     /// The channel that a Pub/Sub channel belongs to.
     pub(super) fn channel_of_topic<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let (_, rest) = self.partition_and_rest(topic)?;

@@ -204,21 +204,36 @@ pub(super) fn presence(keys: &Keys, partition: Partition, channel: &str) -> Cmd 
 }
 
 pub(super) fn fence(keys: &Keys, partition: Partition, command: &FenceCommand) -> Cmd {
-    let (act, generation, token, keep_epochs) = match command {
+    let none = Generation(0);
+    let (act, generation, token, keep_epochs, other) = match command {
         FenceCommand::Admit {
             generation,
             keep_epochs,
-        } => ("admit", generation, Token(0), *keep_epochs),
-        FenceCommand::Reopen { generation } => ("reopen", generation, Token(0), false),
-        FenceCommand::Fresh { generation, token } => ("fresh", generation, *token, false),
-        FenceCommand::Open { generation, token } => ("open", generation, *token, false),
+        } => ("admit", generation, Token(0), *keep_epochs, none),
+        FenceCommand::Reopen { generation } => ("reopen", generation, Token(0), false, none),
+        FenceCommand::Fresh {
+            generation,
+            token,
+            unless_open,
+        } => ("fresh", generation, *token, false, unless_open.unwrap_or(none)),
+        FenceCommand::Open { generation, token } => ("open", generation, *token, false, none),
+        FenceCommand::Import {
+            generation,
+            token,
+            floor,
+        } => ("import", generation, *token, false, *floor),
+        FenceCommand::Migrate { generation } => ("migrate", generation, Token(0), false, none),
+        FenceCommand::Seal { generation } => ("seal", generation, Token(0), false, none),
+        FenceCommand::Abort { generation, moving } => ("abort", generation, Token(0), false, *moving),
+        FenceCommand::Reclaim { generation } => ("reclaim", generation, Token(0), false, none),
+        FenceCommand::Close { through } => ("close", through, Token(0), false, none),
     };
     let mut call = call(&FENCE, &[keys.owner(partition)]);
     call.arg(act)
         .arg(generation.0)
         .arg(token.0)
         .arg(u8::from(keep_epochs));
-    call.arg(keys.control()).arg(partition.to_string());
+    call.arg(keys.control()).arg(partition.to_string()).arg(other.0);
     call
 }
 

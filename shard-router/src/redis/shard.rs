@@ -25,7 +25,7 @@ use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
     PublishRequest, Shard, ShardError, ShardEvents, ShardFuture, ShardOptions, ShardStatus, lane_of,
 };
-use crate::topology::{Generation, Incarnation, ShardId, Token};
+use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
 /// One gateway's way to a Redis server.
 pub struct RedisShard {
@@ -327,8 +327,14 @@ impl Shard for RedisShard {
         self.admin(Operation::Wipe, work)
     }
 
-    fn note_admitted(&self, incarnation: &Incarnation, generation: Generation) -> ShardFuture<()> {
-        let work = admin::note_admitted(Arc::clone(&self.connector), incarnation.clone(), generation);
+    fn note_admitted(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        deployment: DeploymentId,
+    ) -> ShardFuture<()> {
+        let note = (generation, deployment);
+        let work = admin::note_admitted(Arc::clone(&self.connector), incarnation.clone(), note);
         self.admin(Operation::NoteAdmitted, work)
     }
 }

@@ -63,3 +63,13 @@ impl<A: Audience> ShardEvents for Listener<A> {
         self.links.set_down(link);
     }
 }
+
+/// For shards that are looked at before they belong to the topology: what they say is nobody's business.
+pub(super) struct Unheard;
+
+impl ShardEvents for Unheard {
+    fn message(&self, _: &LinkId, _: &str, _: ShardMessage) {}
+    fn marker(&self, _: &LinkId, _: Partition, _: Generation) {}
+    fn link_up(&self, _: &LinkId) {}
+    fn link_down(&self, _: &LinkId) {}
+}

@@ -9,11 +9,13 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::partition::Partition;
 use crate::shard::{LinkId, Shard, lane_of};
-use crate::topology::ShardId;
+use crate::topology::{ShardId, ShardUrl};
 
 /// A shard that was opened.
 pub(super) struct OpenedShard {
     pub(super) shard: Arc<dyn Shard>,
+    /// Where the topology had it when it was opened.
+    url: ShardUrl,
     pub(super) links: Arc<Links>,
     /// Bounds the reads of streams under way, per shard, so that a stalled one delays no other.
     pub(super) reads: Semaphore,
@@ -79,26 +81,27 @@ impl OpenedShard {
 pub(super) struct OpenedShards(Mutex<BTreeMap<ShardId, Arc<OpenedShard>>>);
 
 impl OpenedShards {
-    /// The shard `id`, opened with `open` if it was not yet.
+    /// The shard `id` at `url`, opened with `open` if it was not yet. One that is open stays, at whatever URL.
     pub(super) fn get_or_open(
         &self,
-        id: &ShardId,
+        (id, url): (&ShardId, &ShardUrl),
         concurrent_reads: usize,
-        open: impl FnOnce(Arc<Links>) -> Option<Arc<dyn Shard>>,
-    ) -> Option<Arc<OpenedShard>> {
+        open: impl FnOnce(Arc<Links>) -> Result<Arc<dyn Shard>, String>,
+    ) -> Result<Arc<OpenedShard>, String> {
         let mut shards = self.0.lock();
         if let Some(shard) = shards.get(id) {
-            return Some(Arc::clone(shard));
+            return Ok(Arc::clone(shard));
         }
         let links = Arc::new(Links::default());
         let opened = Arc::new(OpenedShard {
             shard: open(Arc::clone(&links))?,
+            url: url.clone(),
             links,
             reads: Semaphore::new(concurrent_reads.max(1)),
             checking: AtomicBool::new(false),
         });
         shards.insert(id.clone(), Arc::clone(&opened));
-        Some(opened)
+        Ok(opened)
     }
 
     pub(super) fn get(&self, id: &ShardId) -> Option<Arc<OpenedShard>> {
@@ -106,9 +109,9 @@ impl OpenedShards {
     }
 
     /// Closes those of which `keep` says no.
-    pub(super) fn retain(&self, keep: impl Fn(&ShardId) -> bool) {
+    pub(super) fn retain(&self, keep: impl Fn(&ShardId, &ShardUrl) -> bool) {
         self.0.lock().retain(|id, opened| {
-            let keep = keep(id);
+            let keep = keep(id, &opened.url);
             if !keep {
                 opened.shard.close();
             }
@@ -118,6 +121,6 @@ impl OpenedShards {
 
     /// Closes all.
     pub(super) fn close(&self) {
-        self.retain(|_| false);
+        self.retain(|_, _| false);
     }
 }

@@ -1,5 +1,6 @@
 //! Following the topology: reading it when it changes, and applying each generation whole or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Core;
@@ -8,7 +9,7 @@ use super::opened::OpenedShard;
 use super::routes::Routes;
 use crate::audience::Audience;
 use crate::membership::Membership;
-use crate::topology::{Generation, ShardId, Topology};
+use crate::topology::{Generation, ShardEntry, ShardId, ShardState, ShardUrl, Topology};
 
 /// Keeps the gateway registered and applies each topology that it may serve by, until the router ends; then takes the
 /// gateway off the registry.
@@ -40,15 +41,14 @@ impl<A: Audience> Core<A> {
         *self.applied.borrow()
     }
 
-    /// The way to shard `id`, opened now if it was not yet; `None` if this gateway was not told how to reach it, or
-    /// ends.
-    pub(super) fn open(self: &Arc<Self>, id: &ShardId) -> Option<Arc<OpenedShard>> {
+    /// The way to shard `id`, opened now, at `url`, if it was not yet; in words, why there is none.
+    pub(super) fn open(self: &Arc<Self>, id: &ShardId, url: &ShardUrl) -> Result<Arc<OpenedShard>, String> {
         if self.shutdown.is_cancelled() {
-            return None;
+            return Err("this gateway is shutting down".to_owned());
         }
         self.opened
-            .get_or_open(id, self.config.concurrent_reads, |links| {
-                self.factory.open(id, Arc::new(Listener::new(self, links)))
+            .get_or_open((id, url), self.config.concurrent_reads, |links| {
+                self.factory.open(id, url, Arc::new(Listener::new(self, links)))
             })
     }
 
@@ -67,7 +67,7 @@ impl<A: Audience> Core<A> {
     /// The registration had expired: others may have gone on without this gateway. All connections are made anew, which
     /// drops all windows and has every position verified.
     fn begin_anew(self: &Arc<Self>) {
-        self.opened.retain(|_| false);
+        self.opened.retain(|_, _| false);
         if let Some(topology) = self.topology() {
             self.serve(&topology);
         }
@@ -75,18 +75,24 @@ impl<A: Audience> Core<A> {
 
     /// Routes by `topology` from now on.
     fn serve(self: &Arc<Self>, topology: &Arc<Topology>) {
-        let open = |id: &ShardId| Some((id.clone(), self.open(id)?));
-        let shards = topology.shards.keys().filter_map(open).collect();
+        // A shard whose URL has changed is another one.
+        self.opened
+            .retain(|id, url| topology.shards.get(id).is_some_and(|entry| entry.url == *url));
+        let mut shards = BTreeMap::new();
+        for (id, entry) in connected(topology) {
+            match self.open(id, &entry.url) {
+                Ok(opened) => drop(shards.insert(id.clone(), opened)),
+                Err(reason) => tracing::warn!(shard = %id, reason, "there is no way to a shard"),
+            }
+        }
         let before = self
             .routes
             .swap(Arc::new(Routes::new(Arc::clone(topology), shards)));
-        for (id, entry) in &topology.shards {
-            match self.open(id) {
-                Some(opened) => opened.shard.trust(entry.incarnation.clone(), entry.admitted),
-                None => tracing::warn!(shard = %id, "the topology names a shard that is not configured here"),
+        for (id, entry) in connected(topology) {
+            if let Some(opened) = self.opened.get(id) {
+                opened.shard.trust(entry.incarnation.clone(), entry.admitted);
             }
         }
-        self.opened.retain(|id| topology.shards.contains_key(id));
         self.rehome(&before);
     }
 
@@ -106,4 +112,10 @@ impl<A: Audience> Core<A> {
             }
         }
     }
+}
+
+/// The shards that gateways keep connections to.
+fn connected(topology: &Topology) -> impl Iterator<Item = (&ShardId, &ShardEntry)> {
+    let shards = topology.shards.iter();
+    shards.filter(|(_, entry)| entry.state != ShardState::Lost)
 }

@@ -9,8 +9,10 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::{GatewayId, MESSAGES_HELD, REGISTRATION_TTL, StoreFuture, TopologyStore, messages_dropped};
-use crate::topology::{Generation, Token, Topology};
+use super::{
+    GatewayId, GatewayReport, MESSAGES_HELD, REGISTRATION_TTL, StoreFuture, TopologyStore, messages_dropped,
+};
+use crate::topology::{Token, Topology};
 
 /// A store in memory, shared by the gateways of one process and gone with it.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ struct State {
 
 #[derive(Debug)]
 struct Registration {
-    applied: Generation,
+    report: GatewayReport,
     until: Instant,
 }
 
@@ -124,15 +126,16 @@ impl TopologyStore for MemoryStore {
     fn register<'a>(
         &'a self,
         gateway: &'a GatewayId,
-        applied: Generation,
+        report: &'a GatewayReport,
         must_exist: bool,
     ) -> StoreFuture<'a, bool> {
         self.act(move |state, until| {
             let allowed = !must_exist || state.gateways.contains_key(gateway);
             if allowed {
+                let report = report.clone();
                 state
                     .gateways
-                    .insert(gateway.clone(), Registration { applied, until });
+                    .insert(gateway.clone(), Registration { report, until });
             }
             allowed
         })
@@ -144,10 +147,10 @@ impl TopologyStore for MemoryStore {
         })
     }
 
-    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, GatewayReport)>> {
         self.act(move |state, _| {
             let live = state.gateways.iter();
-            live.map(|(id, registration)| (id.clone(), registration.applied))
+            live.map(|(id, registration)| (id.clone(), registration.report.clone()))
                 .collect()
         })
     }

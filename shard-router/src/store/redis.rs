@@ -1,7 +1,7 @@
 //! The store in one Redis.
 //!
 //! Keys, under a prefix: `…:topology` (a hash: generation, change id, document), `…:gateways` (a sorted set by expiry)
-//! and `…:gateways:applied`, `…:lease`, `…:token`. Pub/Sub channels: `…:changes`, `…:messages` and
+//! and `…:gateways:reports`, `…:lease`, `…:token`. Pub/Sub channels: `…:changes`, `…:messages` and
 //! `…:messages:<gateway>`. Expiry goes by the server's clock alone.
 //!
 //! The server must keep every acknowledged change (`appendfsync always`): a store that forgets the last generation
@@ -16,9 +16,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{GatewayId, MESSAGES_HELD, REGISTRATION_TTL, StoreError, StoreFuture, TopologyStore};
+use super::{
+    GatewayId, GatewayReport, MESSAGES_HELD, REGISTRATION_TTL, StoreError, StoreFuture, TopologyStore,
+};
 use crate::redis::{RedisConfigError, open_client};
-use crate::topology::{Generation, Token, Topology};
+use crate::topology::{Token, Topology};
 
 mod backoff;
 mod connection;
@@ -175,14 +177,14 @@ impl TopologyStore for RedisStore {
     fn register<'a>(
         &'a self,
         gateway: &'a GatewayId,
-        applied: Generation,
+        report: &'a GatewayReport,
         must_exist: bool,
     ) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let mut call = self.scripts.register.key(&self.keys.gateways);
-            call.key(&self.keys.applied);
+            call.key(&self.keys.reports);
             call.arg(&*gateway.0)
-                .arg(applied.0)
+                .arg(report.encode())
                 .arg(self.ttl_millis())
                 .arg(u8::from(must_exist));
             self.connection
@@ -194,24 +196,24 @@ impl TopologyStore for RedisStore {
     fn deregister<'a>(&'a self, gateway: &'a GatewayId) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let mut call = self.scripts.deregister.key(&self.keys.gateways);
-            call.key(&self.keys.applied).arg(&*gateway.0);
+            call.key(&self.keys.reports).arg(&*gateway.0);
             self.connection
                 .run(async |connection| call.invoke_async(connection).await)
                 .await
         })
     }
 
-    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, Generation)>> {
+    fn gateways(&self) -> StoreFuture<'_, Vec<(GatewayId, GatewayReport)>> {
         Box::pin(async move {
             let mut call = self.scripts.gateways.key(&self.keys.gateways);
-            call.key(&self.keys.applied);
-            let live: Vec<(String, u64)> = self
+            call.key(&self.keys.reports);
+            let live: Vec<(String, String)> = self
                 .connection
                 .run(async |connection| call.invoke_async(connection).await)
                 .await?;
             let named = live.into_iter();
             Ok(named
-                .map(|(id, applied)| (GatewayId(id.into()), Generation(applied)))
+                .map(|(id, report)| (GatewayId(id.into()), GatewayReport::decode(&report)))
                 .collect())
         })
     }

@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Generation, Invalid, OpeningContent, PartitionState, ShardEntry, ShardId, Topology};
+use super::{
+    DeploymentId, Generation, Invalid, MoveHistory, OpeningContent, PartitionState, ShardEntry, ShardId,
+    Topology, WantedShard,
+};
+use crate::partition::Partition;
 
 /// The version of the format. A reader refuses every other one: what it does not understand it must not write back.
 const FORMAT: u32 = 1;
@@ -24,6 +28,9 @@ pub enum DocumentError {
     /// A partition names a shard index that is not there.
     #[error("it has no shard with index {0}")]
     NoSuchShard(usize),
+    /// A partition's number is too large.
+    #[error("it has no partition {0}")]
+    NoSuchPartition(u16),
     /// The same shard twice.
     #[error("it lists shard {0} twice")]
     DuplicateShard(ShardId),
@@ -44,8 +51,20 @@ struct Document {
     format: u32,
     generation: Generation,
     change_id: u64,
+    #[serde(default)]
+    deployment: DeploymentId,
     shards: Vec<StoredShard>,
     partitions: Vec<StoredPartition>,
+    /// Partition and shard index of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    plan: Vec<(u16, usize)>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    planned: usize,
+    /// Shard index, partition and generation of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    cleaning: Vec<(usize, u16, Generation)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wanted: Option<BTreeMap<ShardId, WantedShard>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +88,8 @@ enum StoredPartition {
         to: usize,
         generation: Generation,
         aborting: Option<Generation>,
+        #[serde(default, skip_serializing_if = "MoveHistory::is_keep")]
+        history: MoveHistory,
     },
 }
 
@@ -82,22 +103,29 @@ impl Topology {
     pub fn encode(&self) -> Vec<u8> {
         let indexes: BTreeMap<&ShardId, usize> =
             self.shards.keys().enumerate().map(|(i, id)| (id, i)).collect();
-        let shards = self.shards.iter();
         let document = Document {
             format: FORMAT,
             generation: self.generation,
             change_id: self.change_id,
-            shards: shards
-                .map(|(id, entry)| StoredShard {
-                    id: id.clone(),
-                    entry: entry.clone(),
-                })
-                .collect(),
+            deployment: self.deployment,
+            shards: self.shards.iter().map(StoredShard::new).collect(),
             partitions: self
                 .partitions
                 .iter()
                 .map(|state| StoredPartition::new(state, &indexes))
                 .collect(),
+            plan: self
+                .plan
+                .iter()
+                .map(|(partition, shard)| (number(*partition), indexes[shard]))
+                .collect(),
+            planned: self.planned,
+            cleaning: self
+                .cleaning
+                .iter()
+                .map(|((shard, partition), through)| (indexes[shard], number(*partition), *through))
+                .collect(),
+            wanted: self.wanted.clone(),
         };
         serde_json::to_vec(&document).expect("a document has string keys and finite numbers only")
     }
@@ -118,22 +146,65 @@ impl Topology {
         if let Some(twice) = names.iter().find(|name| !seen.insert(*name)) {
             return Err(DocumentError::DuplicateShard(twice.clone()));
         }
-        let partitions = document.partitions.into_iter();
-        let topology = Self {
-            generation: document.generation,
-            change_id: document.change_id,
-            shards: document
+        let topology = document.resolve(&names)?;
+        topology.validate()?;
+        Ok(topology)
+    }
+}
+
+impl Document {
+    fn resolve(self, names: &[ShardId]) -> Result<Topology, DocumentError> {
+        let plan = self.plan.into_iter();
+        let cleaning = self.cleaning.into_iter();
+        let partitions = self.partitions.into_iter();
+        Ok(Topology {
+            generation: self.generation,
+            change_id: self.change_id,
+            deployment: self.deployment,
+            partitions: partitions
+                .map(|stored| stored.resolve(names))
+                .collect::<Result<_, _>>()?,
+            plan: plan
+                .map(|(partition, shard)| Ok((numbered(partition)?, name(names, shard)?)))
+                .collect::<Result<_, DocumentError>>()?,
+            planned: self.planned,
+            cleaning: cleaning
+                .map(|(shard, partition, through)| Ok(((name(names, shard)?, numbered(partition)?), through)))
+                .collect::<Result<_, DocumentError>>()?,
+            wanted: self.wanted,
+            shards: self
                 .shards
                 .into_iter()
                 .map(|shard| (shard.id, shard.entry))
                 .collect(),
-            partitions: partitions
-                .map(|stored| stored.resolve(&names))
-                .collect::<Result<_, _>>()?,
-        };
-        topology.validate()?;
-        Ok(topology)
+        })
     }
+}
+
+impl StoredShard {
+    fn new((id, entry): (&ShardId, &ShardEntry)) -> Self {
+        Self {
+            id: id.clone(),
+            entry: entry.clone(),
+        }
+    }
+}
+
+/// The shard with that index.
+fn name(names: &[ShardId], index: usize) -> Result<ShardId, DocumentError> {
+    names.get(index).cloned().ok_or(DocumentError::NoSuchShard(index))
+}
+
+fn number(partition: Partition) -> u16 {
+    u16::try_from(partition.index()).expect("there are fewer partitions than a u16 counts")
+}
+
+fn numbered(number: u16) -> Result<Partition, DocumentError> {
+    Partition::from_index(number).ok_or(DocumentError::NoSuchPartition(number))
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl StoredPartition {
@@ -154,17 +225,19 @@ impl StoredPartition {
                 to,
                 generation,
                 aborting,
+                history,
             } => Self::Moving {
                 from: indexes[from],
                 to: indexes[to],
                 generation: *generation,
                 aborting: *aborting,
+                history: *history,
             },
         }
     }
 
     fn resolve(self, names: &[ShardId]) -> Result<PartitionState, DocumentError> {
-        let name = |index: usize| names.get(index).cloned().ok_or(DocumentError::NoSuchShard(index));
+        let name = |index: usize| name(names, index);
         Ok(match self {
             Self::Stable(shard) => PartitionState::Stable(name(shard)?),
             Self::Opening {
@@ -181,11 +254,13 @@ impl StoredPartition {
                 to,
                 generation,
                 aborting,
+                history,
             } => PartitionState::Moving {
                 from: name(from)?,
                 to: name(to)?,
                 generation,
                 aborting,
+                history,
             },
         })
     }

@@ -24,6 +24,26 @@ impl fmt::Display for Generation {
     }
 }
 
+/// Which deployment a topology belongs to: random, made with its first document and noted on each admitted shard, so
+/// that a server that belongs to another deployment is recognised. 0 in documents that had none yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeploymentId(pub u64);
+
+impl DeploymentId {
+    /// Reads the form in which it is shown.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        u64::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl fmt::Display for DeploymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// A coordinator's fencing token: taken from a counter in the store when it starts, so a later coordinator's is larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -20,6 +20,8 @@ pub enum PartitionState {
         generation: Generation,
         /// Set while the move is being abandoned: the generation of that decision.
         aborting: Option<Generation>,
+        /// What moves with it.
+        history: MoveHistory,
     },
     /// Decided for a shard, not yet open there. Gateways treat it as `Stable`.
     Opening {
@@ -33,6 +35,14 @@ pub enum PartitionState {
 }
 
 impl PartitionState {
+    /// The shard that will own it when what is under way is over.
+    #[must_use]
+    pub fn destination(&self) -> &ShardId {
+        match self {
+            Self::Stable(shard) | Self::Opening { shard, .. } | Self::Moving { to: shard, .. } => shard,
+        }
+    }
+
     /// The shard to which publications go first.
     #[must_use]
     pub fn owner(&self) -> &ShardId {
@@ -50,4 +60,27 @@ pub enum OpeningContent {
     Keep,
     /// Nothing there counts: wipe, then open.
     Fresh,
+    /// Open there already, by the move of this generation whose target it is: that stays. Otherwise as `Fresh`.
+    FreshUnlessOpen(Generation),
+    /// Sealed here for a move whose target is lost: the content stays, but every stream gets a new epoch, because the
+    /// target may have accepted more.
+    Reclaim,
+}
+
+/// What of a partition's streams moves with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveHistory {
+    /// Everything.
+    #[default]
+    Keep,
+    /// The results of publications alone: faster, and streams begin anew.
+    Drop,
+}
+
+impl MoveHistory {
+    /// Whether it goes without saying in the stored form.
+    pub(super) fn is_keep(&self) -> bool {
+        *self == Self::Keep
+    }
 }

@@ -15,6 +15,7 @@ fn id(index: usize) -> ShardId {
 
 fn entry(index: usize) -> ShardEntry {
     ShardEntry {
+        url: ShardUrl::default(),
         address: format!("127.0.0.1:{index}"),
         weight: 1,
         durable: index.is_multiple_of(2),
@@ -133,6 +134,7 @@ fn a_moving_partition_is_not_reopened_behind_the_moves_back() {
         to: id(1),
         generation: Generation(7),
         aborting: None,
+        history: MoveHistory::Keep,
     };
     topology.validate().unwrap();
     let admitted = topology.admit(change(8), &id(0), Incarnation::new("run"), Generation(8));
@@ -245,7 +247,7 @@ fn contradictions_are_errors() {
     );
     let error = decode_with(|value| value["shards"][1]["id"] = "shard-0".into());
     assert!(matches!(error, DocumentError::DuplicateShard(_)), "{error}");
-    let error = decode_with(|value| value["cleaning"] = serde_json::json!([]));
+    let error = decode_with(|value| value["something"] = serde_json::json!([]));
     assert!(matches!(error, DocumentError::Malformed(_)), "{error}");
 }
 
@@ -277,6 +279,7 @@ fn a_stored_document_of_this_format_is_read() {
         to: b.clone(),
         generation: Generation(8),
         aborting: Some(Generation(9)),
+        history: MoveHistory::Keep,
     };
     assert_eq!(topology.partitions[1], moving);
     assert_eq!(topology.partitions[4095], PartitionState::Stable(b));
@@ -292,7 +295,7 @@ fn state() -> impl Strategy<Value = PartitionState> {
         }),
         1 => (0..3_usize, 1..3_usize, generation(), prop::option::of(generation())).prop_map(
             |(from, step, generation, aborting)| {
-                PartitionState::Moving { from: id(from), to: id((from + step) % 3), generation, aborting }
+                PartitionState::Moving { from: id(from), to: id((from + step) % 3), generation, aborting, history: MoveHistory::Drop }
             }
         ),
     ]

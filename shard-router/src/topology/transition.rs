@@ -59,12 +59,7 @@ impl Topology {
             generation: change.generation,
             content,
         };
-        let topology = Self {
-            generation: change.generation,
-            change_id: change.id,
-            shards,
-            partitions: placement.into_iter().map(opening).collect(),
-        };
+        let topology = Self::new(change, shards, placement.into_iter().map(opening).collect());
         topology.validate().map_err(|_| TransitionError::Placement)?;
         Ok(topology)
     }

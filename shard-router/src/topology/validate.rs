@@ -21,6 +21,12 @@ pub enum Invalid {
     /// A shard was admitted after this document.
     #[error("shard {0} was admitted at generation {1}, later than the document")]
     AdmittedLater(ShardId, Generation),
+    /// A partition is planned to move to a shard that is not listed, or to where it is, or while it moves already.
+    #[error("partition {0} cannot move to {1}")]
+    Planned(Partition, ShardId),
+    /// What is to be cleaned is on a shard that is not listed, or that has the partition.
+    #[error("partition {0} cannot be cleaned on {1}")]
+    Cleaning(Partition, ShardId),
     /// Generation 0 means that there is no topology yet.
     #[error("a document has no generation 0")]
     GenerationZero,
@@ -45,7 +51,35 @@ impl Topology {
             }
         }
         self.states()
-            .try_for_each(|(partition, state)| self.validate_partition(partition, state))
+            .try_for_each(|(partition, state)| self.validate_partition(partition, state))?;
+        self.validate_plan()?;
+        self.validate_cleaning()
+    }
+
+    fn validate_plan(&self) -> Result<(), Invalid> {
+        let cannot = |(partition, shard): &(&Partition, &ShardId)| {
+            let state = self.partition(**partition);
+            let moving = matches!(state, PartitionState::Moving { .. });
+            moving || state.owner() == *shard || !self.shards.contains_key(*shard)
+        };
+        match self.plan.iter().find(cannot) {
+            Some((partition, shard)) => Err(Invalid::Planned(*partition, shard.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_cleaning(&self) -> Result<(), Invalid> {
+        for ((shard, partition), through) in &self.cleaning {
+            let state = self.partition(*partition);
+            let has_it = state.owner() == shard || state.destination() == shard;
+            if has_it || !self.shards.contains_key(shard) {
+                return Err(Invalid::Cleaning(*partition, shard.clone()));
+            }
+            if *through > self.generation {
+                return Err(Invalid::DecidedLater(*partition, *through));
+            }
+        }
+        Ok(())
     }
 
     fn validate_partition(&self, partition: Partition, state: &PartitionState) -> Result<(), Invalid> {

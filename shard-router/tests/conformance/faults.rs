@@ -6,7 +6,7 @@ use campanile_common::Offset;
 use campanile_shard_router::fence::FenceCommand::{Admit, Reopen};
 use campanile_shard_router::fence::FenceReply;
 use campanile_shard_router::shard::{ShardError, ShardOptions, ShardStatus};
-use campanile_shard_router::topology::{Generation, Incarnation};
+use campanile_shard_router::topology::{DeploymentId, Generation, Incarnation};
 use tokio::time::Instant;
 
 use crate::gateway::{Channel, Gateway, OPENED, Told, eventually};
@@ -98,7 +98,11 @@ pub async fn a_restart_with_data_is_another_run_that_still_knows_all(mut world: 
     let gateway = world.gateway();
     let channel = Channel::new("durable");
     let old = gateway.open_for(&channel).await;
-    gateway.shard.note_admitted(&old, Generation(1)).await.unwrap();
+    gateway
+        .shard
+        .note_admitted(&old, Generation(1), DeploymentId(1))
+        .await
+        .unwrap();
     let before = gateway.append(&channel, "a").await;
     world.restart();
     let run = another_run_is_noticed_and_not_used(&gateway, &channel, &old).await;
@@ -132,7 +136,11 @@ pub async fn a_restart_without_data_owns_nothing(mut world: impl World) {
     let gateway = world.gateway();
     let channel = Channel::new("lost");
     let old = gateway.open_for(&channel).await;
-    gateway.shard.note_admitted(&old, Generation(1)).await.unwrap();
+    gateway
+        .shard
+        .note_admitted(&old, Generation(1), DeploymentId(1))
+        .await
+        .unwrap();
     gateway.append(&channel, "a").await;
     world.restart_empty();
     let run = another_run_is_noticed_and_not_used(&gateway, &channel, &old).await;
@@ -184,7 +192,11 @@ pub async fn a_flush_in_the_midst_of_a_run_leaves_no_owner(world: impl World) {
     let gateway = world.gateway();
     let channel = Channel::new("flushed");
     let run = gateway.open_for(&channel).await;
-    gateway.shard.note_admitted(&run, Generation(1)).await.unwrap();
+    gateway
+        .shard
+        .note_admitted(&run, Generation(1), DeploymentId(1))
+        .await
+        .unwrap();
     gateway.append(&channel, "a").await;
     world.flush();
     assert!(matches!(

@@ -6,7 +6,7 @@ use campanile_shard_router::fence::FenceCommand::{Admit, Fresh, Open, Reopen};
 use campanile_shard_router::fence::{FenceReply, OwnerRecord, OwnerState};
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::shard::{Announcement, HistoryRange, PresenceEntry, ShardError};
-use campanile_shard_router::topology::{Generation, Incarnation, Token};
+use campanile_shard_router::topology::{DeploymentId, Generation, Incarnation, Token};
 
 use crate::gateway::{Channel, Gateway, OPENED, Told, channels_apart, info};
 use crate::world::World;
@@ -85,7 +85,15 @@ pub async fn nothing_is_served_without_an_open_record(world: impl World) {
     assert!(!is_served(&gateway, &channel).await, "no record");
     let (generation, token) = OPENED;
     gateway
-        .fence(&run, channel.partition, Fresh { generation, token })
+        .fence(
+            &run,
+            channel.partition,
+            Fresh {
+                generation,
+                token,
+                unless_open: None,
+            },
+        )
         .await;
     assert!(!is_served(&gateway, &channel).await, "importing");
     gateway
@@ -133,6 +141,7 @@ pub async fn acts_lead_from_state_to_state_on_the_server(world: impl World) {
             Fresh {
                 generation: g(3),
                 token: Token(5),
+                unless_open: None,
             },
             FenceReply::Done,
         ),
@@ -161,6 +170,7 @@ pub async fn acts_lead_from_state_to_state_on_the_server(world: impl World) {
             Fresh {
                 generation: g(3),
                 token: Token(6),
+                unless_open: None,
             },
             FenceReply::Refused(Some(record(3, OwnerState::Open, 5, 3))),
         ),
@@ -222,7 +232,14 @@ pub async fn commands_are_answered_one_by_one_in_order(world: impl World) {
     );
     let (generation, token) = OPENED;
     let commands = vec![
-        (one, Fresh { generation, token }),
+        (
+            one,
+            Fresh {
+                generation,
+                token,
+                unless_open: None,
+            },
+        ),
         (two, Reopen { generation }),
         (one, Open { generation, token }),
     ];
@@ -241,6 +258,7 @@ pub async fn a_repeated_import_passes_to_later_tokens_only(world: impl World) {
     let fresh = |token| Fresh {
         generation,
         token: Token(token),
+        unless_open: None,
     };
     assert_eq!(gateway.fence(&run, p, fresh(2)).await, FenceReply::Done);
     assert_eq!(gateway.fence(&run, p, fresh(2)).await, FenceReply::Done);
@@ -273,7 +291,11 @@ pub async fn records_are_listed_and_probes_remember_the_admission(world: impl Wo
     gateway.open(partitions).await;
     let expected = partitions.map(|partition| (partition, record(1, OwnerState::Open, 1, 1)));
     assert_eq!(gateway.shard.owners(&run).await.unwrap(), expected);
-    gateway.shard.note_admitted(&run, Generation(41)).await.unwrap();
+    gateway
+        .shard
+        .note_admitted(&run, Generation(41), DeploymentId(1))
+        .await
+        .unwrap();
     assert_eq!(
         gateway.shard.probe().await.unwrap().admitted,
         Some(Generation(41))
@@ -290,12 +312,25 @@ pub async fn acts_for_another_run_are_not_carried_out(world: impl World) {
     let answers = [
         gateway
             .shard
-            .fence(&other, vec![(p, Fresh { generation, token })])
+            .fence(
+                &other,
+                vec![(
+                    p,
+                    Fresh {
+                        generation,
+                        token,
+                        unless_open: None,
+                    },
+                )],
+            )
             .await
             .map(drop),
         gateway.shard.owners(&other).await.map(drop),
         gateway.shard.wipe(&other, vec![p], generation, token).await,
-        gateway.shard.note_admitted(&other, generation).await,
+        gateway
+            .shard
+            .note_admitted(&other, generation, DeploymentId(1))
+            .await,
     ];
     for answer in answers {
         assert!(matches!(answer, Err(ShardError::Unavailable(_))), "{answer:?}");
@@ -319,7 +354,15 @@ pub async fn a_wipe_takes_what_this_coordinator_fills_and_nothing_else(world: im
     };
     let (generation, token) = (Generation(5), Token(7));
     gateway
-        .fence(&run, importing.partition, Fresh { generation, token })
+        .fence(
+            &run,
+            importing.partition,
+            Fresh {
+                generation,
+                token,
+                unless_open: None,
+            },
+        )
         .await;
     gateway
         .fence(
@@ -328,6 +371,7 @@ pub async fn a_wipe_takes_what_this_coordinator_fills_and_nothing_else(world: im
             Fresh {
                 generation,
                 token: Token(8),
+                unless_open: None,
             },
         )
         .await;
@@ -359,7 +403,16 @@ pub async fn every_partition_can_be_fenced_at_once(world: impl World) {
     let run = gateway.trust_present_run().await;
     let (generation, token) = OPENED;
     let fresh = Partition::all()
-        .map(|partition| (partition, Fresh { generation, token }))
+        .map(|partition| {
+            (
+                partition,
+                Fresh {
+                    generation,
+                    token,
+                    unless_open: None,
+                },
+            )
+        })
         .collect();
     let replies = gateway.shard.fence(&run, fresh).await.unwrap();
     assert_eq!(replies.len(), 4096);

@@ -161,7 +161,14 @@ impl Gateway {
         let run = self.trust_present_run().await;
         let (generation, token) = OPENED;
         for partition in partitions {
-            let fresh = (partition, FenceCommand::Fresh { generation, token });
+            let fresh = (
+                partition,
+                FenceCommand::Fresh {
+                    generation,
+                    token,
+                    unless_open: None,
+                },
+            );
             let open = (partition, FenceCommand::Open { generation, token });
             let replies = self.shard.fence(&run, vec![fresh, open]).await.unwrap();
             assert_eq!(replies, [FenceReply::Done, FenceReply::Done]);

@@ -9,7 +9,7 @@ use campanile_shard_router::redis::RedisShardConfig;
 use campanile_shard_router::shard::{
     IdempotencyKey, PresenceEntry, PublishRequest, ShardError, ShardOptions, ShardStatus,
 };
-use campanile_shard_router::topology::Generation;
+use campanile_shard_router::topology::{DeploymentId, Generation};
 
 use crate::gateway::{ALL, Channel, channels_apart, eventually, info};
 use crate::redis_server::RedisServer;
@@ -96,7 +96,11 @@ async fn prefixes_keep_deployments_apart() {
     assert_eq!(two.events.payloads(&channel.name), ["from two"]);
     let run = one.trust_present_run().await;
     let (generation, token) = (Generation(2), campanile_shard_router::topology::Token(2));
-    let fresh = campanile_shard_router::fence::FenceCommand::Fresh { generation, token };
+    let fresh = campanile_shard_router::fence::FenceCommand::Fresh {
+        generation,
+        token,
+        unless_open: None,
+    };
     one.fence(&run, channel.partition, fresh).await;
     one.shard
         .wipe(&run, vec![channel.partition], generation, token)
@@ -332,7 +336,11 @@ async fn every_key_has_an_end_but_the_records() {
     let gateway = world.gateway();
     let channel = Channel::new("ending");
     let run = gateway.open_for(&channel).await;
-    gateway.shard.note_admitted(&run, Generation(1)).await.unwrap();
+    gateway
+        .shard
+        .note_admitted(&run, Generation(1), DeploymentId(1))
+        .await
+        .unwrap();
     let idempotency = Some(IdempotencyKey {
         key: "k".to_owned(),
         ttl: Duration::from_secs(60),

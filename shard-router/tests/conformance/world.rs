@@ -9,7 +9,7 @@ use campanile_common::Timestamp;
 use campanile_shard_router::memory::{MemoryServer, MemoryShard, RestartWith, Snapshot};
 use campanile_shard_router::redis::{RedisFactory, RedisShardConfig};
 use campanile_shard_router::shard::{Shard, ShardEvents, ShardFactory, ShardOptions};
-use campanile_shard_router::topology::ShardId;
+use campanile_shard_router::topology::{ShardId, ShardUrl};
 use tempfile::TempDir;
 
 use crate::gateway::Gateway;
@@ -179,9 +179,10 @@ impl RedisWorld {
 }
 
 fn open(config: RedisShardConfig, options: ShardOptions, events: Arc<dyn ShardEvents>) -> Arc<dyn Shard> {
-    let factory = RedisFactory::new([(shard_id(), config)], options).unwrap();
+    let factory =
+        RedisFactory::new([(shard_id(), config)], RedisShardConfig::DEFAULT_PREFIX, options).unwrap();
     factory
-        .open(&shard_id(), events)
+        .open(&shard_id(), &ShardUrl::default(), events)
         .expect("the factory was told of it")
 }
 

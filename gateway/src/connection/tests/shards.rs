@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::shard::ShardOptions;
 use campanile_shard_router::store::{GatewayId, MemoryStore, TopologyStore};
-use campanile_shard_router::topology::{PartitionState, ShardId, Topology};
+use campanile_shard_router::topology::{PartitionState, ShardId, ShardUrl, Topology, WantedShard};
 
 use crate::connection::Connection;
 use crate::hub::{EncodedCounters, Hub};
@@ -45,8 +45,9 @@ pub(super) async fn router() -> Arc<Router<Hub<Connection>>> {
     router
 }
 
-fn configured(id: &ShardId) -> ConfiguredShard {
-    ConfiguredShard {
+fn configured(id: &ShardId) -> WantedShard {
+    WantedShard {
+        url: ShardUrl::new(ShardUrl::MEMORY),
         address: id.to_string(),
         weight: 1,
         durable: false,

@@ -2,15 +2,16 @@
 
 use super::*;
 use crate::fence::OwnerState;
-use crate::topology::{Incarnation, PartitionState, Token};
+use crate::topology::{Incarnation, PartitionState, ShardUrl, Token};
 
 fn id(name: &str) -> ShardId {
     ShardId::new(name)
 }
 
-fn configured(names: &[&str]) -> BTreeMap<ShardId, ConfiguredShard> {
+fn configured(names: &[&str]) -> BTreeMap<ShardId, WantedShard> {
     let shard = |name: &&str| {
-        let shard = ConfiguredShard {
+        let shard = WantedShard {
+            url: ShardUrl::new(ShardUrl::MEMORY),
             address: format!("{name}:6379"),
             weight: 1,
             durable: false,
@@ -34,6 +35,8 @@ fn finding(admitted: Option<u64>, records: &[(u16, u64, OwnerState)]) -> Finding
         incarnation: Incarnation::new("run"),
         admitted: admitted.map(Generation),
         promoted: false,
+        deployment: None,
+        drain_asked: false,
     };
     Finding {
         probe,

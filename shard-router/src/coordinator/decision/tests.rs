@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::fence::OwnerState;
-use crate::topology::{Incarnation, ShardState};
+use crate::topology::{Change, Incarnation, MoveHistory, ShardState, ShardUrl};
 
 const FRESH: OpeningContent = OpeningContent::Fresh;
 const KEEP: OpeningContent = OpeningContent::Keep;
@@ -36,6 +36,7 @@ fn opening(generation: u64, content: OpeningContent) -> PartitionState {
 /// Generation 20, `us` admitted as run "a" at 10, owning partitions 0 and 1 in these states, the rest is theirs.
 fn topology(first: PartitionState, second: PartitionState) -> Topology {
     let entry = ShardEntry {
+        url: ShardUrl::default(),
         address: String::new(),
         weight: 1,
         durable: false,
@@ -46,12 +47,12 @@ fn topology(first: PartitionState, second: PartitionState) -> Topology {
     let mut partitions = vec![PartitionState::Stable(them()); usize::from(Partition::COUNT)];
     partitions[0] = first;
     partitions[1] = second;
-    let topology = Topology {
+    let change = Change {
         generation: Generation(20),
-        change_id: 1,
-        shards: BTreeMap::from([(us(), entry.clone()), (them(), entry)]),
-        partitions,
+        id: 1,
     };
+    let shards = BTreeMap::from([(us(), entry.clone()), (them(), entry)]);
+    let topology = Topology::new(change, shards, partitions);
     topology.validate().unwrap();
     topology
 }
@@ -74,6 +75,8 @@ fn seen(run: &str, admitted: Option<u64>, closed: &[u16]) -> Sighting {
             incarnation: Incarnation::new(run),
             admitted: admitted.map(Generation),
             promoted: false,
+            deployment: None,
+            drain_asked: false,
         },
         closed: closed.iter().map(|index| partition(*index)).collect(),
     }
@@ -107,6 +110,7 @@ fn each_situation_has_its_action() {
         to: them(),
         generation: Generation(15),
         aborting: None,
+        history: MoveHistory::Keep,
     };
     let settled = || topology(stable(), stable());
     let cases = [
@@ -283,7 +287,8 @@ fn a_seal_closes_the_whole_shard_above_all_that_is_known() {
                 partition(1),
                 FenceCommand::Fresh {
                     generation,
-                    token: Token(3)
+                    token: Token(3),
+                    unless_open: None
                 }
             ),
             (

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::store::MemoryStore;
 use crate::testing::{InterceptedStore, Verdict};
-use crate::topology::{OpeningContent, ShardId};
+use crate::topology::{OpeningContent, ShardId, ShardUrl, WantedShard};
 
 fn raise(topology: &Topology, change: Change) -> Result<Topology, TransitionError> {
     topology.raised(change)
@@ -15,7 +15,8 @@ fn raise(topology: &Topology, change: Change) -> Result<Topology, TransitionErro
 /// A document in which nothing but the marks matters.
 fn document(generation: u64, id: u64) -> Topology {
     let shard = ShardId::new("only");
-    let configured = super::super::ConfiguredShard {
+    let configured = WantedShard {
+        url: ShardUrl::new(ShardUrl::MEMORY),
         address: String::new(),
         weight: 1,
         durable: false,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use campanile_common::{ChannelName, Epoch, Offset, Position, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use super::super::{ConfiguredShard, Coordinator, CoordinatorParts, ShardSource};
+use super::super::{Coordinator, CoordinatorParts, ShardSource};
 use super::OwnerState;
 use crate::memory::{MemoryServer, MemoryShard};
 use crate::partition::Partition;
@@ -18,7 +18,7 @@ use crate::shard::{
 };
 use crate::store::{GatewayId, MemoryStore, TopologyStore};
 use crate::testing::{InterceptedShard, InterceptedStore, Judge, Verdict};
-use crate::topology::{Generation, PartitionState, ShardId, Topology};
+use crate::topology::{Generation, PartitionState, ShardId, ShardUrl, Topology, WantedShard};
 
 /// Everything should have come to rest by then, a lease that must expire first included.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,8 +41,15 @@ impl ShardEvents for Deaf {
 struct Ways(BTreeMap<ShardId, Arc<dyn Shard>>);
 
 impl ShardSource for Ways {
-    fn shard(&self, shard: &ShardId) -> Option<Arc<dyn Shard>> {
-        self.0.get(shard).cloned()
+    fn shard(&self, shard: &ShardId, _: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.0
+            .get(shard)
+            .cloned()
+            .ok_or_else(|| "no such shard".to_owned())
+    }
+
+    fn open_apart(&self, shard: &ShardId, url: &ShardUrl) -> Result<Arc<dyn Shard>, String> {
+        self.shard(shard, url)
     }
 }
 
@@ -101,7 +108,8 @@ impl Cluster {
     }
 
     fn parts_behind(&self, name: &str, store: &Judge, shards: &Judge) -> CoordinatorParts {
-        let configured = |id: &ShardId| ConfiguredShard {
+        let configured = |id: &ShardId| WantedShard {
+            url: ShardUrl::new(ShardUrl::MEMORY),
             address: id.to_string(),
             weight: 1,
             durable: self.durable,

@@ -3,7 +3,7 @@
 use super::MemoryState;
 use crate::fence::{self, FenceCommand, FenceReply, OwnerRecord, OwnerState};
 use crate::partition::Partition;
-use crate::topology::{Generation, Token};
+use crate::topology::{DeploymentId, Generation, Token};
 
 impl MemoryState {
     /// Carries out one act of a coordinator.
@@ -50,7 +50,8 @@ impl MemoryState {
     }
 
     /// Notes that this run was admitted.
-    pub fn note_admitted(&mut self, generation: Generation) {
+    pub fn note_admitted(&mut self, generation: Generation, deployment: DeploymentId) {
         self.data.admitted = Some(generation);
+        self.data.deployment = Some(deployment);
     }
 }

@@ -21,7 +21,14 @@ fn open_state(limit: usize) -> (MemoryState, Partition, ChannelName) {
 fn open(state: &mut MemoryState, partition: Partition) {
     let (generation, token) = (Generation(1), Token(1));
     assert_eq!(
-        state.fence(partition, &FenceCommand::Fresh { generation, token }),
+        state.fence(
+            partition,
+            &FenceCommand::Fresh {
+                generation,
+                token,
+                unless_open: None
+            }
+        ),
         FenceReply::Done
     );
     assert_eq!(

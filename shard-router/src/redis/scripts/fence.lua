@@ -1,7 +1,8 @@
 -- The acts of a coordinator on one partition; fence.rs says the same and explains it. No prelude: these decide who is
 -- served.
 -- KEYS: owner
--- ARGV: act, generation, token, keep_epochs (1 or 0), control channel, partition
+-- ARGV: act, generation, token, keep_epochs (1 or 0), control channel, partition, a second generation (import: the
+-- source's floor; abort: the move's; fresh: unless open at this one; 0: none)
 -- Returns {1} done, {0} refused without a record, {0, generation, state, token, floor} refused by that record.
 
 -- A first write that takes no memory makes the later ones allowed: the fence must work on a full server, or a shard

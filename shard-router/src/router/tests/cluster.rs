@@ -15,7 +15,9 @@ use crate::partition::Partition;
 use crate::publication::ShardMessage;
 use crate::shard::{LinkId, Shard, ShardEvents, ShardFactory, ShardOptions};
 use crate::store::{GatewayId, MemoryStore, TopologyStore};
-use crate::topology::{Generation, PartitionState, ShardEntry, ShardId, ShardState, Token, Topology};
+use crate::topology::{
+    Change, Generation, PartitionState, ShardEntry, ShardId, ShardState, ShardUrl, Token, Topology,
+};
 
 /// What becomes of a message on its way to the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +82,7 @@ impl Cluster {
                 FenceCommand::Fresh {
                     generation,
                     token: Token(1),
+                    unless_open: None,
                 },
             )
             .await;
@@ -96,6 +99,7 @@ impl Cluster {
         }
         let entry = |(id, server): (&ShardId, &Arc<MemoryServer>)| {
             let entry = ShardEntry {
+                url: ShardUrl::default(),
                 address: format!("memory://{id}"),
                 weight: 1,
                 durable: false,
@@ -105,14 +109,12 @@ impl Cluster {
             };
             (id.clone(), entry)
         };
-        let topology = Topology {
-            generation,
-            change_id: 1,
-            shards: self.servers.iter().map(entry).collect(),
-            partitions: Partition::all()
-                .map(|partition| PartitionState::Stable(owner(partition)))
-                .collect(),
-        };
+        let stable = |partition| PartitionState::Stable(owner(partition));
+        let topology = Topology::new(
+            Change { generation, id: 1 },
+            self.servers.iter().map(entry).collect(),
+            Partition::all().map(stable).collect(),
+        );
         assert!(self.store.compare_and_set(None, &topology).await.unwrap());
     }
 
@@ -249,9 +251,14 @@ struct TamperingFactory {
 }
 
 impl ShardFactory for TamperingFactory {
-    fn open(&self, shard: &ShardId, events: Arc<dyn ShardEvents>) -> Option<Arc<dyn Shard>> {
+    fn open(
+        &self,
+        shard: &ShardId,
+        url: &ShardUrl,
+        events: Arc<dyn ShardEvents>,
+    ) -> Result<Arc<dyn Shard>, String> {
         let judge = Arc::clone(&self.judge);
-        self.inner.open(shard, Arc::new(Tampered { events, judge }))
+        self.inner.open(shard, url, Arc::new(Tampered { events, judge }))
     }
 }
 

@@ -2,16 +2,18 @@
 
 use super::cluster::shard;
 use super::*;
-use crate::coordinator::{ConfiguredShard, Coordinator, CoordinatorParts};
+use crate::coordinator::{Coordinator, CoordinatorParts};
 use crate::memory::RestartWith;
 use crate::partition::Partition;
+use crate::topology::{ShardUrl, WantedShard};
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_deployment_serves_and_takes_a_restarted_shard_back() {
     let cluster = Cluster::unannounced(2);
     let router = cluster.router();
     let configured = |number: usize| {
-        let entry = ConfiguredShard {
+        let entry = WantedShard {
+            url: ShardUrl::new(ShardUrl::MEMORY),
             address: format!("memory://{number}"),
             weight: 1,
             durable: false,

@@ -7,7 +7,7 @@ use crate::store::GatewayId;
 pub(super) struct Keys {
     pub(super) topology: String,
     pub(super) gateways: String,
-    pub(super) applied: String,
+    pub(super) reports: String,
     pub(super) lease: String,
     pub(super) token: String,
     /// Channel: the topology has changed.
@@ -21,7 +21,7 @@ impl Keys {
         Self {
             topology: format!("{prefix}:topology"),
             gateways: format!("{prefix}:gateways"),
-            applied: format!("{prefix}:gateways:applied"),
+            reports: format!("{prefix}:gateways:reports"),
             lease: format!("{prefix}:lease"),
             token: format!("{prefix}:token"),
             changes: format!("{prefix}:changes"),

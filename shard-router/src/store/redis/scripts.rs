@@ -39,7 +39,7 @@ redis.call('PUBLISH', ARGV[6], ARGV[3])
 return 1
 ";
 
-/// Takes what has expired off the registry (`KEYS`: expiries, applied generations) and leaves the time in `now`.
+/// Takes what has expired off the registry (`KEYS`: expiries, reports) and leaves the time in `now`.
 const EXPIRE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -50,7 +50,7 @@ for _, gateway in ipairs(expired) do
 end
 ";
 
-/// `ARGV`: gateway, applied generation, time to live in milliseconds, whether it must be registered.
+/// `ARGV`: gateway, report, time to live in milliseconds, whether it must be registered.
 const REGISTER: &str = r"
 if ARGV[4] == '1' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
     return 0
@@ -66,11 +66,11 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('HDEL', KEYS[2], ARGV[1])
 ";
 
-/// Answers pairs of gateway and applied generation.
+/// Answers pairs of gateway and report.
 const GATEWAYS: &str = r"
 local live = {}
 for _, gateway in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    table.insert(live, {gateway, redis.call('HGET', KEYS[2], gateway) or '0'})
+    table.insert(live, {gateway, redis.call('HGET', KEYS[2], gateway) or ''})
 end
 return live
 ";
