@@ -11,6 +11,7 @@
 //! * [`coordinator`]: carries out what the topology decided: bootstrap, admitting restarted shards, reopening.
 //! * [`fence`]: the owner record that a shard keeps for each partition, and the acts that change it.
 //! * [`shard`]: the trait of a shard; [`memory`] and [`redis`] implement it and pass one conformance suite.
+//! * [`handover`]: where channels are subscribed while their partition moves, and what is held back, without I/O.
 //! * [`feed`]: the continuity of one channel, without I/O: next offset, gap, duplicate, recent window.
 //! * [`router`]: joins the above: publish, history, presence, subscribe, recovery.
 //! * [`audience`]: what the router needs to know of subscribers: nearly nothing.
@@ -27,6 +28,7 @@ pub mod audience;
 pub mod coordinator;
 pub mod feed;
 pub mod fence;
+pub mod handover;
 pub mod membership;
 pub mod memory;
 pub mod partition;
