@@ -26,6 +26,7 @@ mod check;
 mod drive;
 mod error;
 mod events;
+mod handovers;
 mod line;
 mod metrics;
 mod opened;
@@ -59,6 +60,7 @@ use crate::store::{GatewayId, TopologyStore};
 use crate::topology::{Generation, ShardId, ShardUrl, Topology};
 use channels::Channels;
 pub use error::RouterError;
+use handovers::Handovers;
 use line::Lines;
 use metrics::RouterMetrics;
 use opened::OpenedShards;
@@ -150,6 +152,7 @@ struct Core<A: Audience> {
     applied: watch::Sender<Generation>,
     opened: OpenedShards,
     channels: Channels<A>,
+    handovers: Handovers,
     lines: Lines,
     presence: PresenceTable,
     metrics: RouterMetrics,
@@ -193,6 +196,7 @@ impl<A: Audience> Router<A> {
             applied: watch::Sender::new(Generation::default()),
             opened: OpenedShards::default(),
             channels: Channels::default(),
+            handovers: Handovers::default(),
             presence: PresenceTable::default(),
             metrics: RouterMetrics::register(),
             runtime: Handle::current(),

@@ -51,6 +51,13 @@ impl<A: Audience> ShardEvents for Listener<A> {
 
     fn marker(&self, link: &LinkId, partition: Partition, generation: Generation) {
         tracing::debug!(shard = %link.shard, %partition, %generation, "a partition was sealed");
+        let Some(core) = self.core.upgrade() else { return };
+        // Every link brings all markers of its shard; the order that counts is that of the partition's own link.
+        let shard = core.opened.get(&link.shard);
+        if shard.is_some_and(|shard| shard.lane_of(partition) == link.lane) {
+            let mut handover = core.handovers.lock(partition);
+            handover.marker(&link.shard, link.serial, generation);
+        }
     }
 
     fn link_up(&self, link: &LinkId) {
@@ -61,6 +68,11 @@ impl<A: Audience> ShardEvents for Listener<A> {
 
     fn link_down(&self, link: &LinkId) {
         self.links.set_down(link);
+        if let Some(core) = self.core.upgrade() {
+            for partition in Partition::all() {
+                core.handovers.lock(partition).link_down(link.serial);
+            }
+        }
     }
 }
 

@@ -17,23 +17,41 @@ pub(super) struct Routes {
     /// The shards that this gateway was told how to reach.
     shards: BTreeMap<ShardId, Arc<OpenedShard>>,
     /// By partition index; empty before the first topology.
-    owners: Vec<Option<Arc<OpenedShard>>>,
+    places: Vec<Place>,
+}
+
+/// The shards of one partition, as far as this gateway has ways to them.
+struct Place {
+    owner: Option<Arc<OpenedShard>>,
+    target: Option<Arc<OpenedShard>>,
 }
 
 impl Routes {
     pub(super) fn new(topology: Arc<Topology>, shards: BTreeMap<ShardId, Arc<OpenedShard>>) -> Self {
-        let owner = |(_, state): (Partition, &PartitionState)| shards.get(state.owner()).cloned();
-        let owners = topology.states().map(owner).collect();
+        let place = |(_, state): (Partition, &PartitionState)| Place {
+            owner: shards.get(state.owner()).cloned(),
+            target: match state {
+                PartitionState::Moving { to, .. } => shards.get(to).cloned(),
+                PartitionState::Stable(_) | PartitionState::Opening { .. } => None,
+            },
+        };
+        let places = topology.states().map(place).collect();
         Self {
             topology: Some(topology),
             shards,
-            owners,
+            places,
         }
     }
 
-    /// The shard to which requests for `partition` go.
+    /// The shard to which requests for `partition` go first: during a move the source, until it has sealed the
+    /// partition.
     pub(super) fn owner(&self, partition: Partition) -> Option<&Arc<OpenedShard>> {
-        self.owners.get(partition.index())?.as_ref()
+        self.places.get(partition.index())?.owner.as_ref()
+    }
+
+    /// The shard to which `partition` moves, if it does: requests go there once the source has sealed it.
+    pub(super) fn target(&self, partition: Partition) -> Option<&Arc<OpenedShard>> {
+        self.places.get(partition.index())?.target.as_ref()
     }
 
     /// The shards that this gateway was told how to reach.

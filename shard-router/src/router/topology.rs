@@ -85,6 +85,11 @@ impl<A: Audience> Core<A> {
                 Err(reason) => tracing::warn!(shard = %id, reason, "there is no way to a shard"),
             }
         }
+        for (partition, state) in topology.states() {
+            self.handovers
+                .lock(partition)
+                .apply(state, topology.generation);
+        }
         let before = self
             .routes
             .swap(Arc::new(Routes::new(Arc::clone(topology), shards)));
