@@ -21,6 +21,7 @@ mod redis;
 mod report;
 mod schema;
 mod server;
+mod settings;
 mod shards;
 mod source;
 
@@ -37,6 +38,7 @@ pub use schema::Schema;
 pub use server::{
     ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
 };
+pub use settings::Settings;
 pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
 
@@ -73,6 +75,8 @@ pub struct Config {
     pub shutdown: ShutdownOptions,
     /// The secrets that were made up because nothing was configured; `None`: something was.
     pub demo: Option<Demo>,
+    /// All of it as it was written.
+    pub settings: Settings,
 }
 
 /// What a gateway without any configuration makes up.
@@ -108,6 +112,7 @@ impl Config {
 
     fn validate(mut raw: Raw, without_file: bool, report: &mut Report) -> Option<Self> {
         let demo = generate::demo(&mut raw, without_file);
+        let settings = Settings::of(&raw);
         let shards = shards::shards(&raw, report);
         let cluster = cluster::cluster(&raw, &shards, report);
         Some(Self {
@@ -124,6 +129,7 @@ impl Config {
             shutdown: server::shutdown(&raw.shutdown, report),
             allowed_origins: raw.client.allowed_origins,
             demo,
+            settings,
         })
     }
 }

@@ -42,5 +42,6 @@ pub mod hub;
 pub mod logging;
 pub mod registry;
 pub mod session;
+pub mod shard_list;
 pub mod timers;
 pub mod transport;
