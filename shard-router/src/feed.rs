@@ -11,7 +11,8 @@
 //! whatever happened to the connection meanwhile.
 //!
 //! A message of a foreign epoch proves nothing about which epoch is the newer one: only the owner's answer does, so
-//! epochs change with pages alone.
+//! epochs change with pages alone. The exception is a planned move without history, of which the feed is told: if it has
+//! all of the old epoch, the new one's offset 1 continues it ([`Feed::moved`]).
 
 mod held;
 mod join;
@@ -67,6 +68,10 @@ pub struct Feed {
     known_top: Offset,
     /// Set while only a read begun after this one can tell what is so.
     doubt: Option<ReadNumber>,
+    /// The same for a subscriber's position, of which this gateway has not heard: continuity is not in doubt.
+    asked: Option<ReadNumber>,
+    /// Whether all of the delivered epoch was delivered and the owner begins another, which is not known yet.
+    awaits_successor: bool,
     /// Whether a message came since [`Feed::take_idle`] last asked.
     stirred: bool,
     held: Held,
@@ -124,6 +129,8 @@ impl Feed {
             delivered: None,
             known_top: Offset::ZERO,
             doubt: None,
+            asked: None,
+            awaits_successor: false,
             stirred: false,
             held: Held::default(),
             window: Window::default(),
@@ -190,6 +197,7 @@ impl Feed {
             return;
         }
         self.stage = Stage::Detached;
+        self.awaits_successor = false;
         self.reads.void = self.reads.begun;
         self.drop_window();
     }
@@ -247,6 +255,7 @@ impl Feed {
         publication: Arc<Publication>,
         out: &mut Vec<Event>,
     ) -> Reception {
+        self.follow_successor(&position);
         if let Some(delivered) = &self.delivered {
             if delivered.epoch != position.epoch {
                 self.doubt = Some(self.reads.begun);
@@ -261,6 +270,18 @@ impl Feed {
             }
         }
         self.hold(Some(position), Event::Publication(publication), out)
+    }
+
+    /// Goes over to the epoch that begins with the publication at `position`, if one is awaited.
+    fn follow_successor(&mut self, position: &Position) {
+        let foreign = |delivered: &Position| delivered.epoch != position.epoch;
+        let begins = position.offset == Offset::ZERO.next() && self.delivered.as_ref().is_some_and(foreign);
+        if begins && self.awaits_successor && self.held.is_empty() {
+            self.succeed(position.epoch.clone(), position.offset);
+            self.stage = Stage::Live;
+            // They compare with an offset of the epoch before.
+            self.reads.void = self.reads.begun;
+        }
     }
 
     /// Holds an event behind a gap. When too much is held, what the stream has too is dropped; the rest goes on.
@@ -320,7 +341,10 @@ impl Feed {
             (_, None) => Need::Read(Read::Position),
             (stage, Some(delivered)) => {
                 let behind = delivered.offset < self.known_top;
-                if behind || self.doubt.is_some() || stage != Stage::Live {
+                let doubtful = self.doubt.is_some() || self.asked.is_some();
+                if self.awaits_successor {
+                    Need::Read(Read::After(Offset::ZERO))
+                } else if behind || doubtful || stage != Stage::Live {
                     Need::Read(Read::After(delivered.offset))
                 } else if self.reads.recent_wanted {
                     Need::Read(Read::Recent)

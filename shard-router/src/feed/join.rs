@@ -171,7 +171,7 @@ impl Feed {
     /// know of a publication, or an epoch, of which this gateway has not yet heard.
     fn is_verified(&mut self, ticket: &mut Ticket) -> bool {
         let after = *ticket.verified_after.get_or_insert_with(|| {
-            self.doubt = Some(self.reads.begun);
+            self.asked = Some(self.reads.begun);
             self.reads.begun
         });
         // What that read announced must have been delivered before it can be compared with.

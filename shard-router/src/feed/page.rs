@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use campanile_common::{Offset, Position};
 
-use super::{Feed, PendingRead, Read, Stage};
+use super::{Feed, PendingRead, Read, ReadNumber, Stage};
 use crate::audience::{Event, LossReason};
 use crate::publication::Publication;
 use crate::shard::HistoryPage;
@@ -21,15 +21,16 @@ impl Feed {
         let publications = ascending(page.publications, pending.read);
         self.held.discard_stale(pending.number, &top);
         self.reconcile(&pending, &top, out);
+        self.awaits_successor = false;
         self.take(&pending, &publications, out);
         if pending.read == Read::Recent {
             self.reads.recent = pending.number;
             self.reads.recent_pending = None;
             self.reads.recent_wanted = false;
         }
-        if self.doubt.is_some_and(|since| since < pending.number) {
-            self.doubt = None;
-        }
+        let answers = |since: &mut ReadNumber| *since < pending.number;
+        self.doubt.take_if(answers);
+        self.asked.take_if(answers);
         if matches!(self.stage, Stage::Unverified(since) if since < pending.number) {
             self.stage = Stage::Live;
         }
@@ -52,6 +53,9 @@ impl Feed {
     fn reconcile(&mut self, pending: &PendingRead, top: &Position, out: &mut Vec<Event>) {
         match &self.delivered {
             None => self.adopt(top),
+            Some(delivered) if delivered.epoch != top.epoch && self.awaits_successor => {
+                self.succeed(top.epoch.clone(), top.offset);
+            }
             Some(delivered) if delivered.epoch != top.epoch => {
                 self.lose(LossReason::EpochChanged, out);
                 self.adopt(top);
@@ -89,7 +93,7 @@ impl Feed {
         }
         let first = newer.first().map(|publication| publication.offset);
         if first != Some(delivered.next()) && self.known_top > delivered {
-            if !self.reaches_back(pending, publications.len(), delivered) {
+            if !self.reaches_back(pending, publications.len(), first, delivered) {
                 return;
             }
             self.skip_to(first, out);
@@ -104,11 +108,19 @@ impl Feed {
     }
 
     /// Whether the read would have brought the publication after `delivered` if the stream still had it.
-    fn reaches_back(&self, pending: &PendingRead, found: usize, delivered: Offset) -> bool {
+    fn reaches_back(
+        &self,
+        pending: &PendingRead,
+        found: usize,
+        first: Option<Offset>,
+        delivered: Offset,
+    ) -> bool {
+        let all_of = |limit: u32| u32::try_from(found).is_ok_and(|found| found < limit);
         match pending.read {
             Read::Position => false,
-            Read::After(offset) => offset <= delivered,
-            Read::Recent => u32::try_from(found).is_ok_and(|found| found < self.limits.recovery_limit),
+            // A full page may end before what is asked about, if much has arrived meanwhile.
+            Read::After(offset) => offset <= delivered && (first.is_some() || all_of(self.limits.heal_page)),
+            Read::Recent => all_of(self.limits.recovery_limit),
         }
     }
 
