@@ -9,6 +9,7 @@
 //! * [`store`]: where the topology lives: compare-and-set, the registry of gateways, the coordinator's lease.
 //! * [`membership`]: one gateway's registration in the store, and the topologies it may serve by.
 //! * [`coordinator`]: carries out what the topology decided: bootstrap, admitting restarted shards, reopening.
+//! * [`mover`]: carries partitions from shard to shard, step by step, without I/O.
 //! * [`fence`]: the owner record that a shard keeps for each partition, and the acts that change it.
 //! * [`shard`]: the trait of a shard; [`memory`] and [`redis`] implement it and pass one conformance suite.
 //! * [`handover`]: where channels are subscribed while their partition moves, and what is held back, without I/O.
@@ -31,6 +32,7 @@ pub mod fence;
 pub mod handover;
 pub mod membership;
 pub mod memory;
+pub mod mover;
 pub mod partition;
 pub mod publication;
 pub mod redis;

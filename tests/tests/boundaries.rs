@@ -20,6 +20,8 @@ const PURE: &[&str] = &[
     "shard-router/src/coordinator/list.rs",
     "shard-router/src/handover.rs",
     "shard-router/src/handover",
+    "shard-router/src/mover.rs",
+    "shard-router/src/mover",
     "shard-router/src/feed.rs",
     "shard-router/src/feed",
     "shard-router/src/memory/state.rs",
