@@ -209,7 +209,8 @@ impl<M> Subscriptions<M> {
     /// Takes note of the end of a move, and releases what needs to be held back no longer. Due after
     /// [`Effect::Released`] and [`Change`], and before each message while the handover was not
     /// [drained](Handover::is_drained) or a channel of the partition has not been looked at since: a message may come
-    /// before its channel's turn.
+    /// before its channel's turn. Breaks are to be [noticed](Subscriptions::notice_breaks) first: what is released may
+    /// follow on what was lost with a link.
     pub fn settle(&mut self, handover: &Handover) -> Settled<M> {
         let moved = (self.ended != handover.ended).then_some(handover.history);
         self.ended = handover.ended;

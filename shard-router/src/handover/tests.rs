@@ -1,5 +1,7 @@
 use super::*;
 
+mod model;
+
 type Channel = Subscriptions<u32>;
 
 const LIMITS: HoldLimits = HoldLimits {
