@@ -9,6 +9,8 @@
 //! * `decision`: what to do about a shard, from the topology and what is seen of it. Pure.
 //! * `bootstrap`: the first topology of an empty store. Pure.
 //! * `list`: how the configured shards and the topology's differ. Pure.
+//! * `check`: what is checked of a server before it becomes a shard.
+//! * `requests`: requests about the shard list, from any gateway.
 //! * `lease`: who acts, and for how long.
 //! * `term`: what is done while the lease is held: reading the topology, filling an empty store, one keeper per shard.
 //! * `keeper`: the loop around one shard. A shard that is down delays no other.
@@ -34,18 +36,22 @@ use crate::store::{GatewayId, TopologyStore};
 use crate::topology::{ShardId, ShardUrl, WantedShard};
 
 mod bootstrap;
+mod check;
 mod decision;
 mod keeper;
 mod lease;
 mod ledger;
 mod list;
+mod requests;
 mod term;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
+pub use check::Unfit;
 pub use list::ListDifference;
+pub use requests::{Planned, ShardRequests, ShardsStatus, SubmitError};
 
 /// Where the coordinator gets its ways to shards from: the router, which has them open.
 pub trait ShardSource: Send + Sync + 'static {

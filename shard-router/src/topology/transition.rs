@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardId, Topology};
+use super::{
+    DeploymentId, Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardId, ShardState,
+    Topology,
+};
 use crate::partition::Partition;
 
 /// What marks the next document: its generation and a random number, which together no other document has.
@@ -37,6 +40,9 @@ pub enum TransitionError {
     /// A move of the partition must be decided about first.
     #[error("partition {0} is moving")]
     Moving(Partition),
+    /// The shard has partitions, or is to get some, or is not about to leave.
+    #[error("shard {0} is in use")]
+    InUse(ShardId),
     /// The placement does not hold exactly one shard of the list for each partition.
     #[error("the placement does not fit the shards")]
     Placement,
@@ -154,19 +160,36 @@ impl Topology {
         self.next(change)
     }
 
+    /// Takes `shard` off the list.
+    pub(super) fn unlist(&mut self, shard: &ShardId) -> Result<(), TransitionError> {
+        let entry = self.shards.get(shard);
+        let entry = entry.ok_or_else(|| TransitionError::UnknownShard(shard.clone()))?;
+        let leaves = matches!(entry.state, ShardState::Leaving | ShardState::Lost);
+        let named = |state: &PartitionState| state.owner() == shard || state.destination() == shard;
+        let used = self.partitions.iter().any(named) || self.plan.values().any(|to| to == shard);
+        if !leaves || used {
+            return Err(TransitionError::InUse(shard.clone()));
+        }
+        self.shards.remove(shard);
+        self.cleaning.retain(|(at, _), _| at != shard);
+        Ok(())
+    }
+
     /// A copy that carries `change`'s marks.
-    fn next(&self, change: Change) -> Result<Self, TransitionError> {
+    pub(super) fn next(&self, change: Change) -> Result<Self, TransitionError> {
         if change.generation <= self.generation {
             return Err(TransitionError::NotNewer {
                 present: self.generation,
                 proposed: change.generation,
             });
         }
-        Ok(Self {
-            generation: change.generation,
-            change_id: change.id,
-            ..self.clone()
-        })
+        let mut next = self.clone();
+        next.generation = change.generation;
+        next.change_id = change.id;
+        if next.deployment == DeploymentId::default() {
+            next.deployment = DeploymentId(change.id);
+        }
+        Ok(next)
     }
 }
 
