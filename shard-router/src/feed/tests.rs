@@ -596,8 +596,8 @@ fn whoever_may_have_missed_the_end_of_an_epoch_is_told() {
         feed.detached();
         feed.attached();
     };
-    let cases: [&dyn Fn(&mut Feed, &mut Vec<Event>); 3] = [&gap, &broken, &lost_since];
-    for case in cases {
+    type Case = fn(&mut Feed, &mut Vec<Event>);
+    for case in [gap as Case, broken, lost_since] {
         let (mut feed, mut out) = live(5);
         case(&mut feed, &mut out);
         let Need::Read(read) = feed.need() else {

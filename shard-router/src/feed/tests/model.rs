@@ -433,14 +433,11 @@ impl World {
 
     fn execute(&mut self) {
         // What the new owner's stream has does not continue what the former one has still to say.
-        if self
-            .former
-            .as_ref()
-            .is_some_and(|former| former.moved == Moved::WithoutHistory)
+        let without_history = |former: &Former| former.moved == Moved::WithoutHistory;
+        if self.former.as_ref().is_some_and(without_history)
+            && let Some((pending, _)) = self.read.take_if(|(_, page)| page.is_none())
         {
-            if let Some((pending, _)) = self.read.take_if(|(_, page)| page.is_none()) {
-                self.feed.failed(pending);
-            }
+            self.feed.failed(pending);
         }
         if let Some((pending, page @ None)) = &mut self.read {
             *page = Some(self.shard.read(pending.range(&limits())));
