@@ -5,6 +5,7 @@
 //!
 //! * `topology`: applies the topology as it changes; `routes` is the immutable snapshot that everything else reads.
 //! * `opened`: one gateway's ways to its shards, and the state of their links.
+//! * `ways`: which shards may serve a partition now, during a move too.
 //! * `publish`: publications in order per partition; what waits for an owner waits in `line`.
 //! * `channel`, `channels`: what is known of each subscribed channel.
 //! * `subscribe`: subscribers come and go.
@@ -40,6 +41,7 @@ mod subscribe;
 #[cfg(test)]
 mod tests;
 mod topology;
+mod ways;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +71,7 @@ use presence::PresenceTable;
 pub use publish::Publish;
 use routes::Routes;
 pub use subscribe::SubscribeOptions;
+use ways::SealedSources;
 
 /// How a router behaves. Every bound is per gateway unless it says otherwise.
 #[derive(Clone, Debug)]
@@ -154,6 +157,7 @@ struct Core<A: Audience> {
     channels: Channels<A>,
     handovers: Handovers,
     lines: Lines,
+    sealed: SealedSources,
     presence: PresenceTable,
     metrics: RouterMetrics,
     runtime: Handle,
@@ -197,6 +201,7 @@ impl<A: Audience> Router<A> {
             opened: OpenedShards::default(),
             channels: Channels::default(),
             handovers: Handovers::default(),
+            sealed: SealedSources::default(),
             presence: PresenceTable::default(),
             metrics: RouterMetrics::register(),
             runtime: Handle::current(),

@@ -5,6 +5,8 @@
 //! through; then all the others are handed over at once, in order. A publication keeps its number through all of
 //! this, so it is still before its successors when it has to wait again. One that was turned away while a successor,
 //! which had already been handed over, was served can no longer keep its place: its publisher is told.
+//!
+//! What is at one shard unanswered also blocks the line for another one: two shards know nothing of each other's order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -19,6 +21,10 @@ use crate::shard::{PublishOutcome, PublishRequest, ShardFuture};
 
 /// A publication's number in its partition: call order.
 pub(super) type Number = u64;
+
+/// Tells the shards apart to which publications are handed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Destination(pub(super) usize);
 
 /// What a waiting publication is given when its turn comes: the pending answer, and itself for another attempt.
 pub(super) type Turn = (ShardFuture<PublishOutcome>, PublishRequest);
@@ -38,6 +44,8 @@ struct Line {
     served: Number,
     /// Handed to a shard and not answered yet, ascending.
     in_flight: VecDeque<Number>,
+    /// The shard to which those were handed.
+    destination: Destination,
     blocked: Option<Blocked>,
 }
 
@@ -65,6 +73,14 @@ pub(super) enum Verdict {
     TurnedAway,
     /// The publisher went away before the answer.
     Abandoned,
+}
+
+/// A publication that has its place.
+pub(super) struct Entered {
+    pub(super) number: Number,
+    pub(super) place: Place,
+    /// The line was open until now and is not any more: a task has to probe, which this wakes.
+    pub(super) closed: Option<Arc<Notify>>,
 }
 
 /// Where a publication is.
@@ -109,26 +125,35 @@ impl Lines {
         }
     }
 
-    /// Takes a publication in: submitted at once, or in line behind those that wait.
+    /// Takes a publication in: submitted at once, or in line behind those that wait, or that another shard than
+    /// `destination` has not answered.
     pub(super) fn enter(
         &self,
         partition: Partition,
         request: &PublishRequest,
+        destination: Destination,
         submit: impl FnOnce(PublishRequest) -> ShardFuture<PublishOutcome>,
-    ) -> Result<(Number, Place), Full> {
+    ) -> Result<Entered, Full> {
         let mut line = self.line(partition).lock();
         line.last += 1;
         let number = line.last;
-        match &mut line.blocked {
-            None => {
-                line.in_flight.push_back(number);
-                Ok((number, Place::Submitted(submit(request.clone()))))
-            }
-            Some(blocked) => Ok((
+        let follows = line.in_flight.is_empty() || line.destination == destination;
+        if line.blocked.is_none() && follows {
+            line.destination = destination;
+            line.in_flight.push_back(number);
+            let place = Place::Submitted(submit(request.clone()));
+            return Ok(Entered {
                 number,
-                Place::Waiting(self.join(blocked, number, request.clone())?),
-            )),
+                place,
+                closed: None,
+            });
         }
+        let (waiting, closed) = self.stand(&mut line, number, request.clone())?;
+        Ok(Entered {
+            number,
+            place: Place::Waiting(waiting),
+            closed,
+        })
     }
 
     /// Puts a publication that was turned away (back) in line. With the signal that the line was open until now: then
@@ -143,16 +168,29 @@ impl Lines {
         if number < line.served {
             return Err(NoPlace::Overtaken);
         }
+        let stands = self.stand(&mut line, number, request);
+        if let Some(blocked) = &mut line.blocked {
+            blocked.answered(number, Verdict::TurnedAway);
+        }
+        line.landed(number);
+        stands.map_err(NoPlace::Full)
+    }
+
+    /// Puts a publication in line, and closes the line if it was open.
+    fn stand(
+        &self,
+        line: &mut Line,
+        number: Number,
+        request: PublishRequest,
+    ) -> Result<(oneshot::Receiver<Turn>, Option<Arc<Notify>>), Full> {
         let was_open = line.blocked.is_none();
         let blocked = line.blocked.get_or_insert_default();
         let joined = self.join(blocked, number, request);
-        blocked.answered(number, Verdict::TurnedAway);
         let wake = Arc::clone(&blocked.wake);
         if joined.is_err() && was_open {
             line.blocked = None;
         }
-        line.landed(number);
-        Ok((joined.map_err(NoPlace::Full)?, was_open.then_some(wake)))
+        Ok((joined?, was_open.then_some(wake)))
     }
 
     fn join(
@@ -232,9 +270,11 @@ impl Lines {
     pub(super) fn open(
         &self,
         partition: Partition,
+        destination: Destination,
         mut submit: impl FnMut(PublishRequest) -> ShardFuture<PublishOutcome>,
     ) {
         let mut line = self.line(partition).lock();
+        line.destination = destination;
         let Some(mut blocked) = line.blocked.take() else {
             return;
         };

@@ -21,6 +21,7 @@ pub(super) struct RouterMetrics {
     pub(super) publish_retries: Counter,
     pub(super) publish_timeouts: Counter,
     pub(super) publish_overflows: Counter,
+    pub(super) stale_publications: Counter,
     pub(super) presence_failures: Counter,
     recovery_reads: Counter,
     heal_reads: Counter,
@@ -50,6 +51,7 @@ impl RouterMetrics {
             publish_retries: waits("retried"),
             publish_timeouts: waits("timed_out"),
             publish_overflows: waits("overflowed"),
+            stale_publications: counter!("campanile_stale_publications_refused_total"),
             presence_failures: counter!("campanile_presence_refresh_failures_total"),
             recovery_reads: counter!("campanile_recovery_reads_total"),
             heal_reads: read(Read::After(campanile_common::Offset::ZERO)),
@@ -124,7 +126,7 @@ fn describe() {
     });
 }
 
-const COUNTERS: [(&str, &str); 12] = [
+const COUNTERS: [(&str, &str); 13] = [
     (
         "campanile_recovery_reads_total",
         "Reads of a stream's recent publications for returning subscribers.",
@@ -164,6 +166,10 @@ const COUNTERS: [(&str, &str); 12] = [
     (
         "campanile_publications_waited_total",
         "Publications that waited for an owner, by outcome.",
+    ),
+    (
+        "campanile_stale_publications_refused_total",
+        "Publications that a shard refused because it does not serve their partition (any more); they are tried elsewhere.",
     ),
     (
         "campanile_messages_received_total",

@@ -1,7 +1,6 @@
 //! Operations on one channel at its owner: history, presence, announcements.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
@@ -9,11 +8,11 @@ use campanile_common::{ChannelName, Position};
 use tokio::time::Instant;
 
 use super::drive::new_epoch;
-use super::retry::Backoff;
+use super::ways::may_ask_another;
 use super::{Core, Router, RouterError};
 use crate::audience::Audience;
 use crate::partition::Partition;
-use crate::shard::{Announcement, HistoryPage, HistoryRange, HistoryRequest, Shard, ShardError, ShardFuture};
+use crate::shard::{Announcement, HistoryPage, HistoryRange, HistoryRequest, Shard, ShardFuture};
 
 /// Which part of a stream to read.
 #[derive(Clone, Debug)]
@@ -110,7 +109,7 @@ impl<A: Audience> Router<A> {
 }
 
 impl<A: Audience> Core<A> {
-    /// Carries `operation` out at the partition's owner. While the partition changes hands, or its owner is being
+    /// Carries `operation` out where the partition is served. While the partition changes hands, or its owner is being
     /// reconnected, it is tried again for `publish_wait`; only what is known to have had no effect is.
     pub(super) async fn at_owner<T>(
         &self,
@@ -118,27 +117,23 @@ impl<A: Audience> Core<A> {
         operation: impl Fn(&dyn Shard) -> ShardFuture<T>,
     ) -> Result<T, RouterError> {
         let deadline = Instant::now() + self.config.publish_wait;
-        let mut backoff = Backoff::owner();
+        let mut pauses = self.pauses(partition);
         let mut applied = self.applied.subscribe();
         loop {
             applied.mark_unchanged();
-            let owner = self.routes.load().owner(partition).map(Arc::clone);
-            let error = match owner {
-                Some(owner) => match operation(&*owner.shard).await {
-                    Ok(result) => return Ok(result),
-                    Err(error @ (ShardError::NotOwner | ShardError::Unavailable(_))) => error.into(),
-                    Err(error) => return Err(error.into()),
-                },
-                None => RouterError::NoOwner,
+            let error = match self.ask(partition, &operation).await {
+                Ok((result, _)) => return Ok(result),
+                Err(error) if may_ask_another(&error) => error,
+                Err(error) => return Err(error.into()),
             };
-            let again = Instant::now() + backoff.pause();
+            let again = Instant::now() + pauses.pause();
             if again > deadline {
-                return Err(error);
+                return Err(error.into());
             }
             tokio::select! {
                 () = tokio::time::sleep_until(again) => {}
                 // Fails only when the router is gone.
-                _ = applied.changed() => {}
+                _ = applied.changed() => pauses = self.pauses(partition),
                 () = self.shutdown.cancelled() => return Err(RouterError::ShutDown),
             }
         }

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::drive::new_epoch;
-use super::line::{Full, NoPlace, Number, Place, Probe, Turn, Verdict};
-use super::retry::Backoff;
+use super::line::{Destination, Entered, Full, NoPlace, Number, Place, Probe, Turn, Verdict};
+use super::opened::OpenedShard;
+use super::ways::{Ways, may_ask_another, no_owner};
 use super::{Core, Router, RouterError};
 use crate::audience::Audience;
 use crate::partition::Partition;
@@ -16,6 +17,7 @@ use crate::publication::Publication;
 use crate::shard::{
     IdempotencyKey, PublishOutcome, PublishRequest, ShardError, ShardFuture, StreamLimits, Version,
 };
+use crate::topology::Generation;
 
 /// A publication and how it is to be accepted.
 #[derive(Clone, Debug)]
@@ -56,13 +58,14 @@ impl<A: Audience> Router<A> {
             version: publish.version,
             new_epoch: new_epoch(),
         };
-        let entered = core
-            .lines
-            .enter(partition, &request, |request| core.submit(partition, request));
+        let way = core.way(partition);
+        let entered = core.lines.enter(partition, &request, way.destination, |request| {
+            way.submit(request)
+        });
         let wait = core.config.publish_wait;
         // Made now, so that the place is given up even if the future is never polled.
         let entered = match entered {
-            Ok((number, place)) => Ok((Entry::new(core, partition, number), place)),
+            Ok(entered) => Ok(Entry::new(core, &way, entered)),
             Err(full) => Err(core.overloaded(&full)),
         };
         let now = Instant::now();
@@ -74,11 +77,31 @@ impl<A: Audience> Router<A> {
     }
 }
 
+/// The shard that takes a partition's publications now.
+struct Way {
+    partition: Partition,
+    shard: Option<Arc<OpenedShard>>,
+    destination: Destination,
+    source_of: Option<Generation>,
+}
+
+impl Way {
+    /// Hands a publication to the shard, now.
+    fn submit(&self, request: PublishRequest) -> ShardFuture<PublishOutcome> {
+        match &self.shard {
+            Some(opened) => opened.shard.publish(self.partition, request),
+            None => Box::pin(std::future::ready(Err(no_owner()))),
+        }
+    }
+}
+
 /// A publication's place; gives it up when dropped.
 struct Entry<A: Audience> {
     core: Arc<Core<A>>,
     partition: Partition,
     number: Number,
+    /// If it was submitted at the call, to the source of a move: which one.
+    source_of: Option<Generation>,
     /// What the line is told in the end.
     verdict: Verdict,
 }
@@ -90,13 +113,19 @@ impl<A: Audience> Drop for Entry<A> {
 }
 
 impl<A: Audience> Entry<A> {
-    fn new(core: Arc<Core<A>>, partition: Partition, number: Number) -> Self {
-        Self {
-            core,
-            partition,
-            number,
-            verdict: Verdict::Abandoned,
+    fn new(core: Arc<Core<A>>, way: &Way, entered: Entered) -> (Self, Place) {
+        if let Some(wake) = entered.closed {
+            core.spawn(probe(Arc::clone(&core), way.partition, wake));
         }
+        let submitted = matches!(entered.place, Place::Submitted(_));
+        let entry = Self {
+            core,
+            partition: way.partition,
+            number: entered.number,
+            source_of: way.source_of.filter(|_| submitted),
+            verdict: Verdict::Abandoned,
+        };
+        (entry, entered.place)
     }
 
     async fn finish(
@@ -129,6 +158,11 @@ impl<A: Audience> Entry<A> {
                 }
                 Err(refusal) => refusal,
             };
+            let source_of = self.source_of.take();
+            if matches!(refusal, ShardError::NotOwner) {
+                self.core.metrics.stale_publications.increment(1);
+                self.core.refused(self.partition, source_of);
+            }
             let until = *deadline.get_or_insert_with(|| Instant::now() + self.core.config.publish_wait);
             if !may_retry(&refusal, &request) || Instant::now() >= until {
                 self.verdict = verdict(&refusal);
@@ -185,13 +219,48 @@ fn verdict(error: &ShardError) -> Verdict {
 }
 
 impl<A: Audience> Core<A> {
-    /// Hands a publication to the owner, now.
-    fn submit(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome> {
-        if let Some(owner) = self.routes.load().owner(partition) {
-            return owner.shard.publish(partition, request);
+    fn way(&self, partition: Partition) -> Way {
+        let ways = self.ways(partition);
+        let destination = ways.first.as_ref().map(|opened| opened.destination());
+        Way {
+            partition,
+            shard: ways.first,
+            destination: destination.unwrap_or_default(),
+            source_of: ways.source_of,
         }
-        let error = ShardError::Unavailable("no known shard owns the partition".to_owned());
-        Box::pin(std::future::ready(Err(error)))
+    }
+
+    /// Hands a publication to the shards that may take it, to the first one now and to the other if that refuses. For
+    /// one that nothing else of its partition can overtake.
+    fn attempt(
+        self: &Arc<Self>,
+        partition: Partition,
+        request: PublishRequest,
+    ) -> ShardFuture<PublishOutcome> {
+        let Ways {
+            first,
+            second,
+            source_of,
+        } = self.ways(partition);
+        let Some(first) = first else {
+            return Box::pin(std::future::ready(Err(no_owner())));
+        };
+        let Some(second) = second else {
+            return first.shard.publish(partition, request);
+        };
+        let answer = first.shard.publish(partition, request.clone());
+        let core = Arc::clone(self);
+        Box::pin(async move {
+            match answer.await {
+                Err(ShardError::NotOwner) => {
+                    core.metrics.stale_publications.increment(1);
+                    core.refused(partition, source_of);
+                }
+                Err(error) if may_ask_another(&error) => {}
+                answered => return answered,
+            }
+            second.shard.publish(partition, request).await
+        })
     }
 
     fn overloaded(&self, _: &Full) -> RouterError {
@@ -202,20 +271,19 @@ impl<A: Audience> Core<A> {
 
 /// Tries the foremost of a partition's line until it gets through, then lets all the others follow.
 async fn probe<A: Audience>(core: Arc<Core<A>>, partition: Partition, wake: Arc<tokio::sync::Notify>) {
-    let mut backoff = Backoff::owner();
+    let mut pauses = core.pauses(partition);
     let mut applied = core.applied.subscribe();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(backoff.pause()) => {}
-            // Fails only when the router is gone, and this task with it.
-            _ = applied.changed() => {}
-        }
+        applied.mark_unchanged();
         match core
             .lines
-            .probe(partition, |request| core.submit(partition, request))
+            .probe(partition, |request| core.attempt(partition, request))
         {
             Probe::Open => return,
-            Probe::NotYet => continue,
+            Probe::NotYet => {
+                wake.notified().await;
+                continue;
+            }
             Probe::Sent => {}
         }
         let verdict = loop {
@@ -226,12 +294,18 @@ async fn probe<A: Audience>(core: Arc<Core<A>>, partition: Partition, wake: Arc<
         };
         match verdict {
             Verdict::Served => {
+                let way = core.way(partition);
                 return core
                     .lines
-                    .open(partition, |request| core.submit(partition, request));
+                    .open(partition, way.destination, |request| way.submit(request));
             }
-            Verdict::Abandoned => backoff = Backoff::owner(),
+            Verdict::Abandoned => continue,
             Verdict::TurnedAway => {}
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pauses.pause()) => {}
+            // Fails only when the router is gone, and this task with it.
+            _ = applied.changed() => pauses = core.pauses(partition),
         }
     }
 }

@@ -55,12 +55,22 @@ fn lines() -> Lines {
 }
 
 fn enter(lines: &Lines, shard: &Shard, data: &str) -> (Number, Option<oneshot::Receiver<Turn>>) {
-    let (number, place) = lines
-        .enter(partition(), &request(data), |request| shard.submit(&request))
+    enter_for(lines, shard, Destination(1), data)
+}
+
+fn enter_for(
+    lines: &Lines,
+    shard: &Shard,
+    destination: Destination,
+    data: &str,
+) -> (Number, Option<oneshot::Receiver<Turn>>) {
+    let submit = |request| shard.submit(&request);
+    let entered = lines
+        .enter(partition(), &request(data), destination, submit)
         .unwrap();
-    match place {
-        Place::Submitted(_) => (number, None),
-        Place::Waiting(turn) => (number, Some(turn)),
+    match entered.place {
+        Place::Submitted(_) => (entered.number, None),
+        Place::Waiting(turn) => (entered.number, Some(turn)),
     }
 }
 
@@ -87,7 +97,7 @@ fn those_turned_away_go_first_in_call_order_whichever_answer_came_first() {
     assert_eq!(lines.verdict(partition()), None);
     lines.leave(partition(), numbers[0], Verdict::Served);
     assert_eq!(lines.verdict(partition()), Some(Verdict::Served));
-    lines.open(partition(), |request| shard.submit(&request));
+    lines.open(partition(), Destination(1), |request| shard.submit(&request));
     assert_eq!(shard.got(), ["b", "c", "d"]);
     assert!(enter(&lines, &shard, "e").1.is_none(), "the line is open");
 }
@@ -138,4 +148,28 @@ fn whoever_was_turned_away_before_a_later_one_was_served_is_told_so_instead_of_p
     assert_eq!(probe(), Probe::Sent);
     assert_eq!(shard.got(), ["d"]);
     assert_eq!(a.try_recv().err(), Some(oneshot::error::TryRecvError::Closed));
+}
+
+#[test]
+fn what_another_shard_has_not_answered_is_waited_for() {
+    let (lines, old, new) = (lines(), Shard::default(), Shard::default());
+    let submit = |request| new.submit(&request);
+    let (first, _) = enter_for(&lines, &old, Destination(1), "a");
+    let entered = lines
+        .enter(partition(), &request("b"), Destination(2), submit)
+        .unwrap();
+    assert!(entered.closed.is_some(), "somebody has to probe");
+    assert!(matches!(entered.place, Place::Waiting(_)));
+    let _c = enter_for(&lines, &new, Destination(2), "c")
+        .1
+        .expect("it is behind b");
+    let probe = || lines.probe(partition(), |request| new.submit(&request));
+    assert_eq!(probe(), Probe::NotYet);
+    // The former shard turns it away after all: it goes first at the new one.
+    let _a = turn_away(&lines, first, "a");
+    assert_eq!(probe(), Probe::Sent);
+    lines.leave(partition(), first, Verdict::Served);
+    lines.open(partition(), Destination(2), |request| new.submit(&request));
+    let _d = enter_for(&lines, &new, Destination(2), "d");
+    assert_eq!(new.got(), ["a", "b", "c", "d"]);
 }
