@@ -9,7 +9,6 @@
 //!
 //! * [`config`]: address, credentials, TLS, key prefix; validated when the gateway starts.
 //! * [`keys`]: the names of keys and Pub/Sub channels.
-//! * [`envelope`]: the stored form of publications and members, versioned.
 //! * [`scripts`]: the Lua scripts and the commands that call them.
 //! * [`reply`]: what the server's answers mean.
 //! * [`connection`]: connecting, and which run answered.
@@ -24,7 +23,6 @@ mod admin;
 mod config;
 mod connection;
 mod context;
-mod envelope;
 mod health;
 mod identity;
 mod keys;

@@ -4,6 +4,7 @@
 //! the server's incarnation. Operations never retry and never reconnect behind the caller's back.
 
 mod copying;
+pub(crate) mod envelope;
 pub(crate) mod inbox;
 pub(crate) mod intent;
 pub(crate) mod metrics;

@@ -7,9 +7,9 @@ use campanile_common::message::ClientInfo;
 use campanile_common::{Epoch, Offset, Position};
 use metrics::Counter;
 
-use super::envelope::{self, EnvelopeError};
 use crate::fence::{FenceReply, OwnerRecord, OwnerState};
 use crate::publication::Publication;
+use crate::shard::envelope::{self, EnvelopeError};
 use crate::shard::{HistoryPage, PublishOutcome, ShardError, Suppressed};
 use crate::topology::{Generation, Token};
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ::redis::Cmd;
 
-use super::envelope;
 use super::keys::Keys;
 use crate::fence::FenceCommand;
 use crate::partition::Partition;
+use crate::shard::envelope;
 use crate::shard::{
     Announcement, HistoryRange, HistoryRequest, PositionRequest, PresenceEntry, PublishRequest, StreamLimits,
 };

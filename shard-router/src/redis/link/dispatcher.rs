@@ -7,7 +7,7 @@ use ::redis::{PushInfo, PushKind, Value};
 
 use crate::partition::Partition;
 use crate::redis::context::TaskContext;
-use crate::redis::envelope;
+use crate::shard::envelope;
 use crate::shard::inbox::{Inbox, InboxReader};
 use crate::shard::{LinkId, ShardEvents};
 use crate::topology::Generation;

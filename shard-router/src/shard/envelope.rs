@@ -26,7 +26,7 @@ const CLEARED: u8 = 4;
 
 /// Why bytes from a shard are not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum EnvelopeError {
+pub(crate) enum EnvelopeError {
     /// Another release's.
     #[error("an envelope of version {0}")]
     Version(u8),
@@ -73,7 +73,7 @@ impl From<Member<'_>> for ClientInfo {
     }
 }
 
-pub(super) fn encode_publication(publication: &Publication) -> Vec<u8> {
+pub(crate) fn encode_publication(publication: &Publication) -> Vec<u8> {
     let body = Body {
         data: Cow::Borrowed(&publication.data),
         info: publication.info.as_ref().map(Member::from),
@@ -83,24 +83,24 @@ pub(super) fn encode_publication(publication: &Publication) -> Vec<u8> {
     encode(PUBLICATION, &body)
 }
 
-pub(super) fn encode_join(info: &ClientInfo) -> Vec<u8> {
+pub(crate) fn encode_join(info: &ClientInfo) -> Vec<u8> {
     encode(JOIN, &Member::from(info))
 }
 
-pub(super) fn encode_leave(info: &ClientInfo) -> Vec<u8> {
+pub(crate) fn encode_leave(info: &ClientInfo) -> Vec<u8> {
     encode(LEAVE, &Member::from(info))
 }
 
-pub(super) fn encode_cleared() -> Vec<u8> {
+pub(crate) fn encode_cleared() -> Vec<u8> {
     encode(CLEARED, &())
 }
 
-pub(super) fn encode_member(info: &ClientInfo) -> Vec<u8> {
+pub(crate) fn encode_member(info: &ClientInfo) -> Vec<u8> {
     encode(MEMBER, &Member::from(info))
 }
 
 /// Reads an entry of a stream.
-pub(super) fn decode_publication(offset: Offset, bytes: &[u8]) -> Result<Publication, EnvelopeError> {
+pub(crate) fn decode_publication(offset: Offset, bytes: &[u8]) -> Result<Publication, EnvelopeError> {
     match open(bytes)? {
         (PUBLICATION, body) => publication(offset, body),
         _ => Err(EnvelopeError::Malformed),
@@ -108,7 +108,7 @@ pub(super) fn decode_publication(offset: Offset, bytes: &[u8]) -> Result<Publica
 }
 
 /// Reads a member of a channel's presence.
-pub(super) fn decode_member(bytes: &[u8]) -> Result<ClientInfo, EnvelopeError> {
+pub(crate) fn decode_member(bytes: &[u8]) -> Result<ClientInfo, EnvelopeError> {
     match open(bytes)? {
         (MEMBER, body) => member(body),
         _ => Err(EnvelopeError::Malformed),
@@ -116,7 +116,7 @@ pub(super) fn decode_member(bytes: &[u8]) -> Result<ClientInfo, EnvelopeError> {
 }
 
 /// Reads what came through Pub/Sub: offset, length of the epoch, epoch, envelope; offset 0 for what is in no stream.
-pub(super) fn decode_message(bytes: &[u8]) -> Result<ShardMessage, EnvelopeError> {
+pub(crate) fn decode_message(bytes: &[u8]) -> Result<ShardMessage, EnvelopeError> {
     let (offset, rest) = number(bytes)?;
     let (length, rest) = number(rest)?;
     let length = usize::try_from(length).map_err(|_| EnvelopeError::Malformed)?;
