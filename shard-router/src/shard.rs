@@ -7,8 +7,10 @@ mod copying;
 pub(crate) mod envelope;
 pub(crate) mod inbox;
 pub(crate) mod intent;
+pub(crate) mod key_name;
 pub(crate) mod metrics;
 mod options;
+pub(crate) mod parts;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

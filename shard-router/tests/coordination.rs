@@ -63,7 +63,7 @@ impl Gateway {
         let store: Arc<dyn TopologyStore> =
             Arc::new(RedisStore::open(RedisStoreConfig::new(&server.url())).unwrap());
         let id = GatewayId(name.into());
-        let ids = factory.servers().keys();
+        let ids: Vec<_> = factory.servers().into_keys().collect();
         let configured = |id: &ShardId| WantedShard {
             url: ShardUrl::new(ShardUrl::MEMORY),
             address: id.to_string(),
@@ -72,16 +72,17 @@ impl Gateway {
         };
         let parts = CoordinatorParts {
             gateway: id.clone(),
-            configured: ids.clone().map(|id| (id.clone(), configured(id))).collect(),
+            configured: ids.iter().map(|id| (id.clone(), configured(id))).collect(),
             store: Arc::clone(&store),
             shards: Arc::new(Ways(
-                ids.map(|id| {
-                    (
-                        id.clone(),
-                        factory.open(id, &ShardUrl::default(), Arc::new(Deaf)).unwrap(),
-                    )
-                })
-                .collect(),
+                ids.into_iter()
+                    .map(|id| {
+                        (
+                            id.clone(),
+                            factory.open(&id, &ShardUrl::default(), Arc::new(Deaf)).unwrap(),
+                        )
+                    })
+                    .collect(),
             )),
         };
         Self {
@@ -124,19 +125,19 @@ async fn two_gateways_see_one_topology_across_restarts_of_shard_and_store() {
     let servers = factory.servers();
     let one = Gateway::start("one", &server, &factory);
     let two = Gateway::start("two", &server, &factory);
-    let first = one.sees(settled(servers)).await;
-    assert_eq!(two.sees(settled(servers)).await, first);
+    let first = one.sees(settled(&servers)).await;
+    assert_eq!(two.sees(settled(&servers)).await, first);
 
     let restarted = &servers[&ShardId::new("memory-2")];
     restarted.restart(RestartWith::Data);
-    let second = two.sees(settled(servers)).await;
+    let second = two.sees(settled(&servers)).await;
     assert!(second.generation > first.generation);
 
     // A shard restarts while the store is away: decided about as soon as the store is back.
     server.kill();
     restarted.restart(RestartWith::Data);
     server.restart();
-    let third = two.sees(settled(servers)).await;
+    let third = two.sees(settled(&servers)).await;
     assert!(third.generation > second.generation);
     one.sees(|topology| topology.generation == third.generation).await;
     assert_eq!(one.membership.views().borrow().joined, 1);
@@ -149,7 +150,7 @@ async fn two_gateways_see_one_topology_across_restarts_of_shard_and_store() {
     leaving.coordinator.stop().await;
     leaving.membership.leave().await;
     restarted.restart(RestartWith::Nothing);
-    let fourth = staying.sees(settled(servers)).await;
+    let fourth = staying.sees(settled(&servers)).await;
     assert!(fourth.generation > third.generation);
     let live: Vec<GatewayId> = staying
         .store

@@ -36,14 +36,14 @@ impl Backend {
 
 fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
     let factory = MemoryFactory::embedded(shards.count, shards.max_bytes, options);
-    let configured = factory.servers().keys().map(|id| {
+    let configured = factory.servers().into_keys().map(|id| {
         let shard = WantedShard {
             url: ShardUrl::new(ShardUrl::MEMORY),
             address: "this process".to_owned(),
             weight: 1,
             durable: false,
         };
-        (id.clone(), shard)
+        (id, shard)
     });
     Backend {
         configured: configured.collect(),

@@ -184,6 +184,17 @@ impl MemoryServer {
         self.inner.lock().refusal = words.map(str::to_owned);
     }
 
+    /// Asks on the server itself that the shard be drained.
+    pub fn ask_to_drain(&self) {
+        self.inner.lock().state.ask_to_drain();
+    }
+
+    /// Whether it was noted on the server that nothing is left there.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        self.inner.lock().state.drained()
+    }
+
     /// Frees a share of what has expired: each partition gets its turn every sixteenth call.
     pub(super) fn collect(&self) {
         let now = (self.clock)();

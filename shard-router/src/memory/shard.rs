@@ -1,6 +1,6 @@
 //! One gateway's way to a memory server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,8 +20,9 @@ use crate::shard::inbox::Inbox;
 use crate::shard::intent::Intent;
 use crate::shard::metrics::{Operation, ShardMetrics};
 use crate::shard::{
-    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
-    PublishRequest, Shard, ShardError, ShardEvents, ShardFuture, ShardOptions, ShardStatus, lane_of,
+    Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
+    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardEvents,
+    ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
 };
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
@@ -316,7 +317,7 @@ impl Shard for MemoryShard {
                 admitted: state.admitted(),
                 promoted: false,
                 deployment: state.deployment(),
-                drain_asked: false,
+                drain_asked: state.drain_asked(),
             })
         })
     }
@@ -367,6 +368,84 @@ impl Shard for MemoryShard {
             state.note_admitted(generation, deployment);
             Ok(())
         })
+    }
+    fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()> {
+        self.admin(Operation::NoteDrained, Some(incarnation), move |state, _| {
+            state.note_drained(drained);
+            Ok(())
+        })
+    }
+
+    fn sealed(&self, partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>> {
+        self.data(Operation::Sealed, move |state, _| Ok(state.sealed(&partitions)))
+    }
+
+    fn records(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Vec<Partition>,
+    ) -> ShardFuture<Vec<Option<OwnerRecord>>> {
+        self.admin(Operation::Records, Some(incarnation), move |state, _| {
+            Ok(state.records(&partitions))
+        })
+    }
+
+    fn scan(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Arc<BTreeSet<Partition>>,
+        scope: CopyScope,
+        cursor: ScanCursor,
+    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)> {
+        self.admin(Operation::Scan, Some(incarnation), move |state, _| {
+            Ok(state.scan(&partitions, scope, &cursor))
+        })
+    }
+
+    fn dirty(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        since: Vec<(Partition, u64)>,
+        scope: CopyScope,
+    ) -> ShardFuture<Vec<Option<DirtyPage>>> {
+        self.admin(Operation::Dirty, Some(incarnation), move |state, _| {
+            Ok(state.dirty(generation, &since, scope))
+        })
+    }
+
+    fn copy(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        items: Vec<CopyItem>,
+    ) -> ShardFuture<Vec<Option<CopyPart>>> {
+        self.admin(Operation::Copy, Some(incarnation), move |state, now| {
+            state.copy(now, generation, &items)
+        })
+    }
+
+    fn restore(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        token: Token,
+        parts: Vec<CopyPart>,
+    ) -> ShardFuture<Vec<bool>> {
+        self.admin(Operation::Restore, Some(incarnation), move |state, now| {
+            state.restore(now, generation, token, &parts)
+        })
+    }
+
+    fn clean(&self, incarnation: &Incarnation, partitions: Vec<(Partition, Generation)>) -> ShardFuture<()> {
+        self.admin(Operation::Clean, Some(incarnation), move |state, _| {
+            state.clean(&partitions);
+            Ok(())
+        })
+    }
+
+    fn usage(&self, incarnation: &Incarnation) -> ShardFuture<ShardUsage> {
+        self.admin(Operation::Usage, Some(incarnation), |state, _| Ok(state.usage()))
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod admin;
 mod channel;
+mod copy;
+mod dirty;
 mod pubsub;
 #[cfg(test)]
 mod tests;
@@ -15,11 +17,13 @@ use campanile_common::message::ClientInfo;
 use campanile_common::{ChannelName, Position, Timestamp};
 
 use self::channel::{Channel, META_COST, MemberCost, Touch};
+use self::dirty::{Dirty, Notes};
 use self::pubsub::PubSub;
 pub use self::pubsub::{Delivery, LinkEvent, LinkKey};
-use crate::fence::OwnerRecord;
+use crate::fence::{OwnerRecord, OwnerState};
 use crate::partition::Partition;
 use crate::publication::{Publication, ShardMessage};
+use crate::safeguard::{Safeguard, holds};
 use crate::shard::{
     Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PublishOutcome,
     PublishRequest, ShardError, Suppressed,
@@ -33,13 +37,19 @@ pub struct MemoryState {
     data: Data,
     pubsub: PubSub,
     limit: usize,
+    part_entries: usize,
 }
+
+/// How many entries of a stream, or members of a channel, are copied at once.
+const PART_ENTRIES: usize = 1000;
 
 /// The part of the state that a restart may keep or lose.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     admitted: Option<Generation>,
     deployment: Option<DeploymentId>,
+    drain_asked: bool,
+    drained: bool,
     partitions: BTreeMap<Partition, PartitionData>,
     /// Bytes of all channels by [`Channel::bytes`].
     bytes: usize,
@@ -49,6 +59,14 @@ pub struct Data {
 struct PartitionData {
     owner: Option<OwnerRecord>,
     channels: HashMap<ChannelName, Channel>,
+    dirty: Dirty,
+}
+
+impl PartitionData {
+    /// Whether there is an owner record that is `so`.
+    fn is(&self, so: impl FnOnce(&OwnerRecord) -> bool) -> bool {
+        self.owner.as_ref().is_some_and(so)
+    }
 }
 
 impl MemoryState {
@@ -61,6 +79,7 @@ impl MemoryState {
             data,
             pubsub: PubSub::default(),
             limit,
+            part_entries: PART_ENTRIES,
         }
     }
 
@@ -112,8 +131,8 @@ impl MemoryState {
             .map_or(0, |_| self.touch_cost(partition, &request.channel));
         self.fits(position + channel::publish_cost(&request))?;
         let name = request.channel.clone();
-        let outcome = self.with_channel(partition, &name, |channel| {
-            accept(channel, now, floor, &mut request)
+        let outcome = self.with_channel(partition, &name, |channel, notes| {
+            accept(channel, now, floor, &mut request, notes)
         });
         if outcome.suppressed.is_none() {
             let message = ShardMessage::Publication {
@@ -148,15 +167,15 @@ impl MemoryState {
         partition: Partition,
         request: HistoryRequest,
     ) -> Result<HistoryPage, ShardError> {
-        let floor = self.serving(partition)?.floor;
+        let floor = self.readable(partition)?;
         self.fits(self.touch_cost(partition, &request.channel))?;
         let touch = Touch {
             floor,
             meta_ttl: request.meta_ttl,
             new_epoch: request.new_epoch,
         };
-        Ok(self.with_channel(partition, &request.channel, |channel| {
-            channel.touch(now, touch);
+        Ok(self.with_channel(partition, &request.channel, |channel, notes| {
+            channel.touch(now, touch, notes);
             HistoryPage {
                 position: channel.position(),
                 publications: channel.read(now, request.range),
@@ -174,17 +193,19 @@ impl MemoryState {
 
     /// Reads one position; see [`Shard::positions`](crate::shard::Shard::positions).
     pub fn position(&mut self, now: Timestamp, request: PositionRequest) -> Result<Position, ShardError> {
-        let floor = self.serving(request.partition)?.floor;
+        let floor = self.readable(request.partition)?;
         self.fits(self.touch_cost(request.partition, &request.channel))?;
         let touch = Touch {
             floor,
             meta_ttl: request.meta_ttl,
             new_epoch: request.new_epoch,
         };
-        Ok(self.with_channel(request.partition, &request.channel, |channel| {
-            channel.touch(now, touch);
-            channel.position()
-        }))
+        Ok(
+            self.with_channel(request.partition, &request.channel, |channel, notes| {
+                channel.touch(now, touch, notes);
+                channel.position()
+            }),
+        )
     }
 
     /// Adds or refreshes a presence entry; see
@@ -192,8 +213,8 @@ impl MemoryState {
     pub fn refresh_presence(&mut self, now: Timestamp, entry: &PresenceEntry) -> Result<(), ShardError> {
         self.serving(entry.partition)?;
         self.fits(entry.info.cost())?;
-        self.with_channel(entry.partition, &entry.channel, |channel| {
-            channel.enter(now + entry.ttl, &entry.info);
+        self.with_channel(entry.partition, &entry.channel, |channel, notes| {
+            channel.enter(now + entry.ttl, &entry.info, notes);
         });
         Ok(())
     }
@@ -206,7 +227,7 @@ impl MemoryState {
         client: &str,
     ) -> Result<(), ShardError> {
         self.serving(partition)?;
-        self.with_channel(partition, name, |channel| channel.leave(client));
+        self.with_channel(partition, name, |channel, notes| channel.leave(client, notes));
         Ok(())
     }
 
@@ -217,8 +238,8 @@ impl MemoryState {
         partition: Partition,
         name: &ChannelName,
     ) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
-        self.serving(partition)?;
-        Ok(self.with_channel(partition, name, |channel| channel.present(now)))
+        self.readable(partition)?;
+        Ok(self.with_channel(partition, name, |channel, notes| channel.present(now, notes)))
     }
 
     /// Frees what expired in the partitions from `start` on, `count` at most; returns where to go on. Called
@@ -263,6 +284,16 @@ impl MemoryState {
         self.pubsub.take_outbox()
     }
 
+    /// The epoch floor, if reading is allowed.
+    fn readable(&self, partition: Partition) -> Result<Generation, ShardError> {
+        if holds(Safeguard::ReadsFenced) {
+            return Ok(self.serving(partition)?.floor);
+        }
+        let data = self.data.partitions.get(&partition);
+        let owner = data.and_then(|data| data.owner.as_ref());
+        Ok(owner.map(|owner| owner.floor).unwrap_or_default())
+    }
+
     fn serving(&self, partition: Partition) -> Result<&OwnerRecord, ShardError> {
         let data = self.data.partitions.get(&partition);
         data.and_then(|data| data.owner.as_ref())
@@ -300,15 +331,17 @@ impl MemoryState {
         &mut self,
         partition: Partition,
         name: &ChannelName,
-        act: impl FnOnce(&mut Channel) -> T,
+        act: impl FnOnce(&mut Channel, &mut Notes<'_>) -> T,
     ) -> T {
-        let channels = &mut self.data.partitions.entry(partition).or_default().channels;
-        let channel = channels.entry(name.clone()).or_default();
+        let data = self.data.partitions.entry(partition).or_default();
+        let migrating = data.is(|owner| owner.state == OwnerState::Migrating);
+        let mut notes = Notes::new(name, migrating.then_some(&mut data.dirty));
+        let channel = data.channels.entry(name.clone()).or_default();
         let before = channel.bytes();
-        let result = act(channel);
+        let result = act(channel, &mut notes);
         let after = channel.bytes();
         if channel.is_empty() {
-            channels.remove(name);
+            data.channels.remove(name);
         }
         self.data.bytes = self.data.bytes - before + after;
         result
@@ -322,6 +355,7 @@ fn accept(
     now: Timestamp,
     floor: Generation,
     request: &mut PublishRequest,
+    notes: &mut Notes<'_>,
 ) -> PublishOutcome {
     let idempotency = request.idempotency.take();
     let key = idempotency.as_ref();
@@ -335,7 +369,7 @@ fn accept(
             meta_ttl: limits.meta_ttl.max(limits.ttl),
             new_epoch: request.new_epoch.clone(),
         };
-        channel.touch(now, touch);
+        channel.touch(now, touch, notes);
         let version = request.version.take();
         if version
             .as_ref()
@@ -343,10 +377,11 @@ fn accept(
         {
             return suppressed(Some(channel.position()), Suppressed::Outdated);
         }
+        notes.stream();
         position = Some(channel.append(now, &mut request.publication, limits, version));
     }
     if let Some(key) = idempotency {
-        channel.remember(now, key, position.clone());
+        channel.remember(now, key, position.clone(), notes);
     }
     PublishOutcome {
         position,

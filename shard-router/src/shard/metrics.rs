@@ -27,10 +27,19 @@ pub(crate) enum Operation {
     Owners,
     Wipe,
     NoteAdmitted,
+    NoteDrained,
+    Sealed,
+    Records,
+    Scan,
+    Dirty,
+    Copy,
+    Restore,
+    Clean,
+    Usage,
 }
 
 impl Operation {
-    const LABELS: [&'static str; 15] = [
+    const LABELS: [&'static str; 24] = [
         "publish",
         "announce",
         "history",
@@ -46,6 +55,15 @@ impl Operation {
         "owners",
         "wipe",
         "note_admitted",
+        "note_drained",
+        "sealed",
+        "records",
+        "scan",
+        "dirty",
+        "copy",
+        "restore",
+        "clean",
+        "usage",
     ];
 }
 

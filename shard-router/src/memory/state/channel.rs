@@ -1,11 +1,16 @@
 //! One channel of a memory shard: its stream, position, idempotency keys and presence.
 
+mod copy;
+
+pub(super) use self::copy::{MetaCopy, ResultCopy};
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
 use campanile_common::{Epoch, Offset, Position, Timestamp};
 
+use super::dirty::Notes;
 use super::publication_cost;
 use crate::publication::Publication;
 use crate::shard::{HistoryRange, IdempotencyKey, PublishRequest, StreamLimits, Version};
@@ -20,6 +25,7 @@ const KEY_COST: usize = 128;
 pub(super) struct Channel {
     meta: Option<Meta>,
     stream: VecDeque<Publication>,
+    /// When the stream's content expires.
     stream_due: Timestamp,
     results: HashMap<String, Remembered>,
     presence: BTreeMap<String, Present>,
@@ -94,8 +100,9 @@ impl Channel {
 
     /// Makes sure that the stream has a valid epoch, and keeps its position for `meta_ttl` at least and never
     /// shorter than its content.
-    pub(super) fn touch(&mut self, now: Timestamp, touch: Touch) {
-        self.collect_stream(now);
+    pub(super) fn touch(&mut self, now: Timestamp, touch: Touch, notes: &mut Notes<'_>) {
+        self.collect_stream(now, notes);
+        notes.meta();
         let due = (now + touch.meta_ttl).max(self.stream_due);
         match &mut self.meta {
             Some(meta) => {
@@ -106,6 +113,7 @@ impl Channel {
                 meta.due = due;
             }
             None => {
+                self.clear(notes);
                 self.bytes += META_COST;
                 let Touch {
                     floor,
@@ -153,14 +161,22 @@ impl Channel {
         publication.offset = meta.top;
         self.stream_due = now + limits.ttl;
         meta.due = meta.due.max(self.stream_due);
-        self.bytes += publication_cost(publication);
-        self.stream.push_back(publication.clone());
-        let size = usize::try_from(limits.size).unwrap_or(usize::MAX);
+        self.keep_publication(publication.clone());
+        self.trim(usize::try_from(limits.size).unwrap_or(usize::MAX));
+        self.position()
+    }
+
+    fn keep_publication(&mut self, publication: Publication) {
+        self.bytes += publication_cost(&publication);
+        self.stream.push_back(publication);
+    }
+
+    /// Drops the oldest publications until no more than `size` are left.
+    fn trim(&mut self, size: usize) {
         while self.stream.len() > size {
             let trimmed = self.stream.pop_front();
             self.bytes -= trimmed.as_ref().map_or(0, publication_cost);
         }
-        self.position()
     }
 
     pub(super) fn read(&self, now: Timestamp, range: HistoryRange) -> Vec<Publication> {
@@ -188,12 +204,11 @@ impl Channel {
     }
 
     /// Drops the stream's content.
-    pub(super) fn clear(&mut self) {
-        self.bytes -= self
-            .stream
-            .drain(..)
-            .map(|publication| publication_cost(&publication))
-            .sum::<usize>();
+    pub(super) fn clear(&mut self, notes: &mut Notes<'_>) {
+        if !self.stream.is_empty() {
+            notes.stream();
+            self.trim(0);
+        }
     }
 
     /// The result that `key` got before, unless forgotten.
@@ -202,44 +217,69 @@ impl Channel {
         Some(result.position.clone())
     }
 
-    pub(super) fn remember(&mut self, now: Timestamp, key: IdempotencyKey, position: Option<Position>) {
-        let (cost, due) = (key.key.len() + KEY_COST, now + key.ttl);
-        if self
-            .results
-            .insert(key.key, Remembered { position, due })
-            .is_none()
-        {
+    pub(super) fn remember(
+        &mut self,
+        now: Timestamp,
+        key: IdempotencyKey,
+        position: Option<Position>,
+        notes: &mut Notes<'_>,
+    ) {
+        notes.result(&key.key);
+        let due = now + key.ttl;
+        self.keep_result(key.key, Remembered { position, due });
+    }
+
+    fn keep_result(&mut self, key: String, result: Remembered) {
+        let cost = key.len() + KEY_COST;
+        if self.results.insert(key, result).is_none() {
             self.bytes += cost;
         }
     }
 
-    pub(super) fn enter(&mut self, due: Timestamp, info: &ClientInfo) {
-        self.leave(&info.client);
-        self.bytes += info.cost();
-        self.presence.insert(
-            info.client.clone(),
-            Present {
-                info: info.clone(),
-                due,
-            },
-        );
-    }
-
-    pub(super) fn leave(&mut self, client: &str) {
-        if let Some(gone) = self.presence.remove(client) {
-            self.bytes -= gone.info.cost();
+    fn drop_result(&mut self, key: &str) {
+        if self.results.remove(key).is_some() {
+            self.bytes -= key.len() + KEY_COST;
         }
     }
 
-    pub(super) fn present(&self, now: Timestamp) -> BTreeMap<String, ClientInfo> {
-        let live = self.presence.iter().filter(|(_, present)| present.due > now);
+    pub(super) fn enter(&mut self, due: Timestamp, info: &ClientInfo, notes: &mut Notes<'_>) {
+        notes.member(&info.client);
+        let info = info.clone();
+        self.keep_member(Present { info, due });
+    }
+
+    fn keep_member(&mut self, present: Present) {
+        self.drop_member(&present.info.client);
+        self.bytes += present.info.cost();
+        self.presence.insert(present.info.client.clone(), present);
+    }
+
+    pub(super) fn leave(&mut self, client: &str, notes: &mut Notes<'_>) {
+        if self.drop_member(client) {
+            notes.member(client);
+        }
+    }
+
+    pub(super) fn drop_member(&mut self, client: &str) -> bool {
+        let gone = self.presence.remove(client);
+        self.bytes -= gone.as_ref().map_or(0, |gone| gone.info.cost());
+        gone.is_some()
+    }
+
+    /// Who is present; those whose time is over are dropped.
+    pub(super) fn present(&mut self, now: Timestamp, notes: &mut Notes<'_>) -> BTreeMap<String, ClientInfo> {
+        let late = self.presence.iter().filter(|(_, present)| present.due <= now);
+        for client in late.map(|(client, _)| client.clone()).collect::<Vec<_>>() {
+            self.leave(&client, notes);
+        }
+        let live = self.presence.iter();
         live.map(|(client, present)| (client.clone(), present.info.clone()))
             .collect()
     }
 
-    /// Frees what has expired.
+    /// Frees what has expired, which is no change: a copy expires by itself.
     pub(super) fn collect(&mut self, now: Timestamp) {
-        self.collect_stream(now);
+        self.collect_stream(now, &mut Notes::new("", None));
         let bytes = &mut self.bytes;
         self.results.retain(|key, result| {
             let live = result.due > now;
@@ -253,14 +293,19 @@ impl Channel {
         });
     }
 
-    fn collect_stream(&mut self, now: Timestamp) {
+    fn collect_stream(&mut self, now: Timestamp, notes: &mut Notes<'_>) {
         if self.stream_due <= now {
-            self.clear();
+            self.trim(0);
         }
         if self.meta.as_ref().is_some_and(|meta| meta.due <= now) {
-            self.meta = None;
+            self.drop_meta();
+            self.clear(notes);
+        }
+    }
+
+    fn drop_meta(&mut self) {
+        if self.meta.take().is_some() {
             self.bytes -= META_COST;
-            self.clear();
         }
     }
 }

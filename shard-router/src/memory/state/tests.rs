@@ -1,3 +1,5 @@
+mod copying;
+
 use std::time::Duration;
 
 use bytes::Bytes;
