@@ -266,6 +266,14 @@ impl Handover {
         }
     }
 
+    /// Whether what `shard` answers to a read continues what was handed on: not the new owner's answer after a move
+    /// without history, as long as the former one may have something to say of the epoch before.
+    #[must_use]
+    pub fn may_read(&self, shard: &ShardId) -> bool {
+        let begins_anew = |drain: &Drain| drain.ends == Some(MoveHistory::Drop) && drain.shard != *shard;
+        !self.drain.as_ref().is_some_and(begins_anew)
+    }
+
     /// Whether the partition moves.
     #[must_use]
     pub fn is_moving(&self) -> bool {

@@ -385,3 +385,31 @@ fn a_request_on_a_link_that_was_replaced_is_not_noted() {
 fn a_channel_costs_little() {
     assert!(size_of::<Subscriptions<[u64; 100]>>() <= 32);
 }
+
+#[test]
+fn a_read_of_the_new_epoch_waits_for_the_end_of_the_old_one() {
+    let mut handover = applied(&stable("a"), 1);
+    let mut channel = Channel::new(&handover);
+    subscribe(&mut channel, &mut handover, "a", 1);
+    let PartitionState::Moving {
+        from, to, generation, ..
+    } = moving("a", "b", 2)
+    else {
+        unreachable!("it moves")
+    };
+    let without_history = PartitionState::Moving {
+        from,
+        to,
+        generation,
+        aborting: None,
+        history: MoveHistory::Drop,
+    };
+    handover.apply(&without_history, Generation(2));
+    assert!(handover.may_read(&id("a")) && !handover.may_read(&id("b")));
+    handover.apply(&stable("b"), Generation(3));
+    assert!(!handover.may_read(&id("b")), "what A sent last may be on its way");
+    handover.marker(&id("a"), 1, Generation(2));
+    assert!(handover.may_read(&id("b")));
+    let (handover, _) = both();
+    assert!(handover.may_read(&id("b")), "the epoch goes on");
+}

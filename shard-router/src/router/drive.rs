@@ -17,7 +17,7 @@ use super::opened::{Links, OpenedShard};
 use super::retry::Backoff;
 use crate::audience::{Audience, Event};
 use crate::feed::{Need, PendingRead, Read};
-use crate::shard::{HistoryPage, HistoryRequest, ShardError};
+use crate::shard::{HistoryPage, HistoryRequest, Shard, ShardError};
 
 /// The next thing to do for a channel.
 enum Step {
@@ -215,7 +215,15 @@ impl<A: Audience> Core<A> {
             meta_ttl: channel.state.lock().meta_ttl(),
             new_epoch: new_epoch(),
         };
-        owner.shard.history(channel.partition, request).await
+        let partition = channel.partition;
+        let read = |shard: &dyn Shard| shard.history(partition, request.clone());
+        let (page, shard) = self.ask(partition, read).await?;
+        if self.handovers.lock(partition).may_read(shard.shard.id()) {
+            return Ok(page);
+        }
+        Err(ShardError::Unavailable(
+            "the former owner has not said its last".to_owned(),
+        ))
     }
 
     /// Carries out one read without retrying; for those who hold the claims of many channels.
