@@ -12,6 +12,8 @@ use crate::partition::Partition;
 
 mod document;
 mod id;
+mod leaving;
+mod moving;
 mod partition;
 mod request;
 mod shard;

@@ -104,32 +104,29 @@ impl Seal {
         let recorded = records.iter().map(|(_, record)| record.generation.next());
         let generation = recorded.fold(least, Generation::max);
         let close = |partition: Partition, keep_epochs: bool| {
-            command(
-                topology.partition(partition),
-                shard,
-                keep_epochs,
-                generation,
-                token,
-            )
-            .map(|command| (partition, command))
+            let state = topology.partition(partition);
+            let command = command(state, shard, keep_epochs, (generation, token));
+            (partition, command)
         };
         let commands = match action {
             Action::Open => Vec::new(),
             Action::Reopen { partitions } => partitions
                 .iter()
-                .filter_map(|partition| close(*partition, false))
+                .map(|partition| close(*partition, false))
                 .collect(),
             Action::Admit { keep_epochs } => {
                 let strays = records
                     .iter()
                     .filter(|(partition, record)| {
-                        record.state.serves() && topology.partition(*partition).owner() != shard
+                        let state = topology.partition(*partition);
+                        record.state.serves() && state.owner() != shard && state.destination() != shard
                     })
                     .map(|(partition, _)| *partition);
-                let owned = topology.owned_by(shard).map(|(partition, _)| partition);
-                owned
+                let has = |state: &PartitionState| state.owner() == shard || state.destination() == shard;
+                let own = topology.states().filter(|(_, state)| has(state));
+                own.map(|(partition, _)| partition)
                     .chain(strays)
-                    .filter_map(|partition| close(partition, *keep_epochs))
+                    .map(|partition| close(partition, *keep_epochs))
                     .collect()
             }
         };
@@ -137,36 +134,37 @@ impl Seal {
     }
 }
 
-/// How a partition in `state` is closed on `shard`; `None` while it moves, which is the move's to do.
+/// How a partition in `state` is closed on `shard`. What it was moving there or away from there, it moves no more, so
+/// neither source nor target keeps it open.
 fn command(
     state: &PartitionState,
     shard: &ShardId,
     keep_epochs: bool,
-    generation: Generation,
-    token: Token,
-) -> Option<FenceCommand> {
+    (generation, token): (Generation, Token),
+) -> FenceCommand {
     let owned = state.owner() == shard;
     match state {
-        PartitionState::Moving { .. } => None,
         PartitionState::Opening {
             content: OpeningContent::Fresh | OpeningContent::FreshUnlessOpen(_),
             ..
-        } if owned => Some(FenceCommand::Fresh {
+        } if owned => FenceCommand::Fresh {
             generation,
             token,
             unless_open: None,
-        }),
-        PartitionState::Opening {
+        },
+        // A lost target may have accepted more than is here.
+        PartitionState::Moving { .. }
+        | PartitionState::Opening {
             content: OpeningContent::Reclaim,
             ..
-        } => Some(FenceCommand::Admit {
+        } => FenceCommand::Admit {
             generation,
             keep_epochs: false,
-        }),
-        PartitionState::Opening { .. } | PartitionState::Stable(_) => Some(FenceCommand::Admit {
+        },
+        PartitionState::Opening { .. } | PartitionState::Stable(_) => FenceCommand::Admit {
             generation,
             keep_epochs: keep_epochs && owned,
-        }),
+        },
     }
 }
 

@@ -290,10 +290,7 @@ impl Topology {
 
     /// Plans every move that the list makes necessary, as few as possible.
     fn plan_moves(&mut self) -> Result<(), RequestError> {
-        let active = self
-            .shards
-            .iter()
-            .filter(|(_, entry)| entry.state == ShardState::Active);
+        let active = self.shards.iter().filter(|(id, _)| self.is_active(id));
         let weights = active.map(|(id, entry)| (id.clone(), entry.weight)).collect();
         let present: Vec<Option<ShardId>> = self
             .partitions

@@ -137,11 +137,9 @@ fn a_moving_partition_is_not_reopened_behind_the_moves_back() {
         history: MoveHistory::Keep,
     };
     topology.validate().unwrap();
-    let admitted = topology.admit(change(8), &id(0), Incarnation::new("run"), Generation(8));
-    assert_eq!(
-        admitted,
-        Err(TransitionError::Moving(Partition::from_index(0).unwrap()))
-    );
+    let moving = Partition::from_index(0).unwrap();
+    let reopened = topology.reopen(change(8), &id(0), &[moving], Generation(8));
+    assert_eq!(reopened, Err(TransitionError::Moving(moving)));
 }
 
 #[test]

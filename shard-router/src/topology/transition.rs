@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::moving::{Move, opening};
 use super::{
     DeploymentId, Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardId, ShardState,
     Topology,
@@ -40,6 +41,27 @@ pub enum TransitionError {
     /// A move of the partition must be decided about first.
     #[error("partition {0} is moving")]
     Moving(Partition),
+    /// The move is not in the plan.
+    #[error("partition {0} is not planned to move")]
+    NotPlanned(Partition),
+    /// It has to be opened, or moved, first.
+    #[error("partition {0} is not stable")]
+    NotStable(Partition),
+    /// There is no such move, or it is not being abandoned.
+    #[error("partition {0} is not moving, or not on its way back")]
+    NotMoving(Partition),
+    /// The move cannot go on.
+    #[error("the target of partition {0} is gone")]
+    TargetGone(Partition),
+    /// The move can go on.
+    #[error("the target of partition {0} is still there")]
+    TargetThere(Partition),
+    /// Nothing can be moved there or taken from there.
+    #[error("shard {0} cannot be used")]
+    NotUsable(ShardId),
+    /// No shard could own the partitions.
+    #[error("no shard in use would be left")]
+    NobodyLeft,
     /// The shard has partitions, or is to get some, or is not about to leave.
     #[error("shard {0} is in use")]
     InUse(ShardId),
@@ -71,14 +93,15 @@ impl Topology {
     }
 
     /// Trusts `incarnation` of `shard`, all of whose partitions have been closed there at `sealed`, and opens them
-    /// again: with what is there, or, where a fresh opening was never finished, afresh.
+    /// again: with what is there, or, where a fresh opening was never finished, afresh. A shard that was lost is in use
+    /// again. What was moving away goes to its target; what was moving there is given up.
     ///
     /// `sealed` may be older than the change's generation (other shards may have been decided about meanwhile), but
     /// not than what this document says of the shard.
     ///
     /// # Errors
     ///
-    /// If the shard is unknown, part of a move, or was decided about at or after `sealed`.
+    /// If the shard is unknown, or was decided about at or after `sealed`.
     pub fn admit(
         &self,
         change: Change,
@@ -86,7 +109,9 @@ impl Topology {
         incarnation: Incarnation,
         sealed: Generation,
     ) -> Result<Self, TransitionError> {
-        let owned: Vec<Partition> = self.owned_by(shard).map(|(partition, _)| partition).collect();
+        let resting = |state: &PartitionState| !matches!(state, PartitionState::Moving { .. });
+        let owned = self.owned_by(shard).filter(|(_, state)| resting(state));
+        let owned: Vec<Partition> = owned.map(|(partition, _)| partition).collect();
         let mut next = self.reopen(change, shard, &owned, sealed)?;
         let entry = next.shards.get_mut(shard);
         let entry = entry.ok_or_else(|| TransitionError::UnknownShard(shard.clone()))?;
@@ -95,7 +120,49 @@ impl Topology {
         }
         entry.incarnation = Some(incarnation);
         entry.admitted = sealed;
+        if entry.state == ShardState::Lost {
+            entry.state = ShardState::Active;
+        }
+        for (partition, _) in self.states() {
+            if let Some(moved) = self.moved(partition) {
+                next.interrupt(change, partition, moved, (shard, sealed));
+            }
+        }
+        // What was left there has been closed anew.
+        for ((at, _), through) in &mut next.cleaning {
+            if at == shard {
+                *through = change.generation;
+            }
+        }
+        next.settle_plan();
         Ok(next)
+    }
+
+    /// What becomes of a move when another run of `shard` is admitted, where all has been closed at `sealed`.
+    fn interrupt(
+        &mut self,
+        change: Change,
+        partition: Partition,
+        moved: Move,
+        (shard, sealed): (&ShardId, Generation),
+    ) {
+        let index = partition.index();
+        if moved.to == *shard {
+            if let PartitionState::Moving { aborting, .. } = &mut self.partitions[index] {
+                aborting.get_or_insert(change.generation);
+            }
+        }
+        if moved.from != *shard {
+            return;
+        }
+        if self.target_gone(partition) {
+            self.partitions[index] = opening(moved.from, sealed, OpeningContent::Keep);
+            self.list_cleaning(moved.to, partition);
+        } else {
+            let content = OpeningContent::FreshUnlessOpen(moved.generation);
+            self.partitions[index] = opening(moved.to, change.generation, content);
+            self.list_cleaning(moved.from, partition);
+        }
     }
 
     /// Opens again some partitions of `shard` that have been closed there at `sealed`.
@@ -160,21 +227,6 @@ impl Topology {
         self.next(change)
     }
 
-    /// Takes `shard` off the list.
-    pub(super) fn unlist(&mut self, shard: &ShardId) -> Result<(), TransitionError> {
-        let entry = self.shards.get(shard);
-        let entry = entry.ok_or_else(|| TransitionError::UnknownShard(shard.clone()))?;
-        let leaves = matches!(entry.state, ShardState::Leaving | ShardState::Lost);
-        let named = |state: &PartitionState| state.owner() == shard || state.destination() == shard;
-        let used = self.partitions.iter().any(named) || self.plan.values().any(|to| to == shard);
-        if !leaves || used {
-            return Err(TransitionError::InUse(shard.clone()));
-        }
-        self.shards.remove(shard);
-        self.cleaning.retain(|(at, _), _| at != shard);
-        Ok(())
-    }
-
     /// A copy that carries `change`'s marks.
     pub(super) fn next(&self, change: Change) -> Result<Self, TransitionError> {
         if change.generation <= self.generation {
@@ -208,7 +260,12 @@ fn reopened_content(
         PartitionState::Opening { generation, .. } if *generation >= sealed => {
             Err(TransitionError::DecidedElsewhere(sealed))
         }
-        PartitionState::Opening { content, .. } => Ok(*content),
+        PartitionState::Opening { content, .. } => Ok(match content {
+            // The seal has raised the floor.
+            OpeningContent::Keep | OpeningContent::Reclaim => OpeningContent::Keep,
+            // Whether it was open, the seal has covered up.
+            OpeningContent::Fresh | OpeningContent::FreshUnlessOpen(_) => OpeningContent::Fresh,
+        }),
         PartitionState::Moving { .. } => Err(TransitionError::Moving(partition)),
     }
 }

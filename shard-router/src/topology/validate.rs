@@ -1,6 +1,6 @@
 //! What must be so in every topology document.
 
-use super::{Generation, PartitionState, ShardId, Topology};
+use super::{Generation, PartitionState, ShardId, ShardState, Topology};
 use crate::partition::Partition;
 
 /// What is wrong with a document.
@@ -18,6 +18,9 @@ pub enum Invalid {
     /// A partition's state was decided after this document.
     #[error("partition {0} was decided at generation {1}, later than the document")]
     DecidedLater(Partition, Generation),
+    /// A partition belongs to a shard that is lost.
+    #[error("partition {0} belongs to {1}, which is lost")]
+    LostOwner(Partition, ShardId),
     /// A shard was admitted after this document.
     #[error("shard {0} was admitted at generation {1}, later than the document")]
     AdmittedLater(ShardId, Generation),
@@ -92,6 +95,9 @@ impl Topology {
             false => Err(Invalid::DecidedLater(partition, generation)),
         };
         known(state.owner())?;
+        if self.shards[state.owner()].state == ShardState::Lost {
+            return Err(Invalid::LostOwner(partition, state.owner().clone()));
+        }
         match state {
             PartitionState::Stable(_) => Ok(()),
             PartitionState::Opening { generation, .. } => decided(*generation),
