@@ -56,8 +56,16 @@ pub struct Planned {
     pub generation: Generation,
     /// What moves.
     pub summary: PlanSummary,
-    /// About how many bytes that is; `None` if a shard did not say what it holds.
-    pub bytes: Option<u64>,
+    /// About how many bytes a partition of each shard that gives some away holds; a shard that did not say is not here.
+    pub sizes: BTreeMap<ShardId, u64>,
+}
+
+impl Planned {
+    /// About how many bytes `partitions` of `from` hold; `None`: it did not say.
+    #[must_use]
+    pub fn bytes_of(&self, from: &ShardId, partitions: usize) -> Option<u64> {
+        Some(self.sizes.get(from)?.saturating_mul(partitions as u64))
+    }
 }
 
 /// How the shards are.
@@ -173,23 +181,20 @@ impl ShardRequests {
         let summary = before.summary(next);
         Planned {
             generation,
-            bytes: self.bytes(before, &summary).await,
+            sizes: self.sizes(before, &summary).await,
             summary,
         }
     }
 
-    /// About how many bytes `summary` moves: each shard's partitions are taken to be equally large.
-    async fn bytes(&self, topology: &Topology, summary: &PlanSummary) -> Option<u64> {
-        let mut leaving: BTreeMap<&ShardId, u64> = BTreeMap::new();
-        for ((from, _), count) in &summary.moves {
-            *leaving.entry(from).or_default() += *count as u64;
-        }
-        let parts = leaving.into_iter().map(async |(id, count)| {
+    /// How large a partition of each shard is that gives some away: all of one shard are taken to be equally large.
+    async fn sizes(&self, topology: &Topology, summary: &PlanSummary) -> BTreeMap<ShardId, u64> {
+        let sources: BTreeSet<&ShardId> = summary.moves.keys().map(|(from, _)| from).collect();
+        let sizes = sources.into_iter().map(async |id| {
             let held = self.held(id, topology.shards.get(id)?).await?;
             let owned = *summary.before.get(id)? as u64;
-            Some(held / owned.max(1) * count)
+            Some((id.clone(), held / owned.max(1)))
         });
-        join_all(parts).await.into_iter().sum()
+        join_all(sizes).await.into_iter().flatten().collect()
     }
 
     /// How many bytes a shard holds, if it says so in time.
