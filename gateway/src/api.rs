@@ -3,7 +3,8 @@
 //! * `handler`: HTTP: who may call, the body and its limits, how errors are answered.
 //! * `method`: which methods there are, and the way from a name to the code.
 //! * `publish`, `streams`, `connections`, `batch`: the methods. Those about channels go to the router; those about
-//!   connections to every gateway of the [cluster](crate::cluster).
+//!   connections to every gateway of the [cluster](crate::cluster). Those about [shards](crate::shards) are called
+//!   straight from `method`.
 //! * `params`, `results`, `error`: what goes in and comes out.
 
 mod batch;
@@ -34,12 +35,14 @@ use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::ApiOptions;
 use crate::config::options::{ChannelOptions, NamespaceOptions};
+use crate::shards::ShardAdmin;
 use meters::Meters;
 
 /// What the methods need.
 pub struct Api<A: Audience> {
     router: Arc<Router<A>>,
-    cluster: Cluster,
+    cluster: Arc<Cluster>,
+    shards: Arc<ShardAdmin>,
     channels: Arc<ChannelOptions>,
     clock: Clock,
     meters: Meters,
@@ -50,13 +53,15 @@ impl<A: Audience> Api<A> {
     #[must_use]
     pub fn new(
         router: Arc<Router<A>>,
-        cluster: Cluster,
+        cluster: Arc<Cluster>,
+        shards: Arc<ShardAdmin>,
         channels: Arc<ChannelOptions>,
         clock: Clock,
     ) -> Self {
         Self {
             router,
             cluster,
+            shards,
             channels,
             clock,
             meters: Meters::register(),

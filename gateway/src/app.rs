@@ -8,6 +8,7 @@ mod announce;
 mod gateway;
 mod page;
 mod readiness;
+mod requests;
 mod shards;
 mod signals;
 mod sockets;
@@ -68,7 +69,7 @@ async fn run(config: Config) -> anyhow::Result<Exit> {
             .unwrap_or_default(),
         readiness: gateway.readiness(),
         exporter,
-        page: page::routes(&config, gateway.clock()),
+        page: page::routes(&config, gateway.clock(), gateway.shards()),
     };
     announce::listening(&sockets);
     if let Some(demo) = &config.demo {

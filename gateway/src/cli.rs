@@ -1,8 +1,10 @@
 //! The command line.
 
 mod commands;
+mod shards;
 
 pub use commands::{check_config, generate_config, generate_token, give_up, refuse, version};
+pub use shards::{ShardsArguments, shards};
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -20,10 +22,14 @@ pub enum Exit {
     Success = 0,
     /// It could not go on: the address is taken, the system refused something.
     Failure = 1,
-    /// The configuration has errors. (2, of the command line's errors, is given by the parser.)
+    /// The command line is wrong. (Mostly the parser says so, with the same code.)
+    Usage = 2,
+    /// The configuration has errors.
     Configuration = 3,
     /// It was told to end a second time and did not wait for its connections.
     Forced = 4,
+    /// A gateway refused what was asked of it, or gave it up.
+    Refused = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -38,7 +44,8 @@ Exit codes:
   1  it could not go on, for example because the address is taken
   2  the command line is wrong
   3  the configuration has errors
-  4  it was told to end a second time and did not wait for its connections";
+  4  it was told to end a second time and did not wait for its connections
+  5  a gateway refused what was asked of it, or gave it up";
 
 /// Campanile: a horizontally sharded realtime message broker.
 ///
@@ -63,6 +70,8 @@ pub enum Command {
     Genconfig,
     /// Print a token signed with the configured key
     Gentoken(TokenArguments),
+    /// Look at the shards of a running deployment, and change which there are
+    Shards(ShardsArguments),
     /// Print the version
     Version,
 }

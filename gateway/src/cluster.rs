@@ -21,7 +21,9 @@ mod pending;
 mod tests;
 
 pub use local::{LocalGateway, Target};
-pub use message::{Answer, ChannelCounts, Command, NodeInfo, Refresh, Subscription};
+pub use message::{
+    Answer, ChannelCounts, Command, Leading, NodeInfo, Progress, Refresh, Subscription, TopologyInfo,
+};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use campanile_shard_router::store::{GatewayId, StoreError, TopologyStore};
 use metrics::{Counter, counter, describe_counter};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use message::Envelope;
 use pending::{Pending, Waiting};
@@ -53,6 +55,9 @@ pub enum ClusterError {
     #[error("too many commands are under way")]
     Overloaded,
 }
+
+/// How long an answer of the gateway that coordinates is waited for. Whoever asks has the topology to fall back on.
+const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// This gateway's part in the cluster.
 pub struct Cluster {
@@ -115,6 +120,14 @@ impl Cluster {
         }
         result
     }
+
+    /// What the gateway that coordinates says; `None`: at this moment none does, or it cannot be asked.
+    pub async fn leading(&self) -> Option<Leading> {
+        if let Some(leading) = self.shared.local.leading() {
+            return Some(leading);
+        }
+        timeout(LEADER_PATIENCE, self.shared.ask_leader()).await.ok()?
+    }
 }
 
 impl Drop for Cluster {
@@ -144,6 +157,22 @@ impl Shared {
             Ok(answers)
         } else {
             Err(ClusterError::Unanswered(expected))
+        }
+    }
+
+    /// Asks everyone, since nobody keeps a list of who coordinates, and takes the first answer of one that does.
+    async fn ask_leader(&self) -> Option<Leading> {
+        let mut waiting = self.pending.begin()?;
+        let request = Envelope::Request {
+            id: waiting.id(),
+            from: self.gateway.clone(),
+            command: Command::Lead,
+        };
+        self.store.broadcast(request.encode()).await.ok()?;
+        loop {
+            if let (_, Answer::Lead(Some(leading))) = waiting.next().await? {
+                return Some(leading);
+            }
         }
     }
 

@@ -2,10 +2,11 @@
 //!
 //! * `server`: sockets and connections, with the limits on what a peer may take, and their end.
 //! * `ready`: what this gateway can reach.
-//! * `page`: the page at `/`, and the tokens for its visitors.
+//! * `page`: the page at `/`; `demo`: what its visitors may do without a key.
 //!
 //! Everything else is a router that another part brings along.
 
+mod demo;
 mod page;
 mod ready;
 mod server;
@@ -13,7 +14,8 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use page::{DemoTokens, page};
+pub use demo::Demo;
+pub use page::page;
 pub use ready::{Readiness, ReadyReport, ShardReport, StoreReport};
 pub use server::{BindError, Bound, bind};
 

@@ -10,8 +10,8 @@
 //! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
 //!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`];
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
-//! - what operators touch: [`config`] (files, variables and flags → validated options), [`cli`], [`http`] (listening,
-//!   readiness, the page), [`exporter`] (metrics), [`logging`];
+//! - what operators touch: [`config`] (files, variables and flags → validated options), [`cli`], [`shards`] (which there
+//!   are, and changing that), [`http`] (listening, readiness, the page), [`exporter`] (metrics), [`logging`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -43,5 +43,6 @@ pub mod logging;
 pub mod registry;
 pub mod session;
 pub mod shard_list;
+pub mod shards;
 pub mod timers;
 pub mod transport;

@@ -92,7 +92,7 @@ impl<A: Audience> Api<A> {
                     }
                 }
                 Answer::TooMuch => return Err(ErrorCode::LimitExceeded.into()),
-                Answer::Done { .. } | Answer::Info(_) => {}
+                Answer::Done { .. } | Answer::Info(_) | Answer::Lead(_) => {}
             }
         }
         Ok(Channels { channels })

@@ -10,14 +10,48 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct as _, Serializer};
 
 use crate::cluster::ClusterError;
+use crate::shards::{Refusal, RefusalCode};
 
 /// How a call failed: `{"code", "message"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// The number.
-    pub code: ErrorCode,
+    pub code: ApiCode,
     /// In words.
     pub message: Cow<'static, str>,
+}
+
+/// The number of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiCode {
+    /// One of the client protocol's.
+    Protocol(ErrorCode),
+    /// One of the methods about shards.
+    Shards(RefusalCode),
+}
+
+impl ApiCode {
+    /// Every number, each once.
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        let protocol = ErrorCode::ALL.into_iter().map(Self::Protocol);
+        protocol.chain(RefusalCode::OWN.into_iter().map(Self::Shards))
+    }
+
+    /// The number on the wire.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        match self {
+            Self::Protocol(code) => code.code(),
+            Self::Shards(code) => code.code(),
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Self::Protocol(code) => protocol_status(code),
+            Self::Shards(code) => shards_status(code),
+        }
+    }
 }
 
 impl ApiError {
@@ -30,29 +64,58 @@ impl ApiError {
     /// The HTTP status that says the same.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        match self.code {
-            ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-            ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
-            ErrorCode::UnknownChannel | ErrorCode::MethodNotFound => StatusCode::NOT_FOUND,
-            ErrorCode::ConcurrentPagination => StatusCode::CONFLICT,
-            ErrorCode::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
-            ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            ErrorCode::AlreadySubscribed
-            | ErrorCode::LimitExceeded
-            | ErrorCode::BadRequest
-            | ErrorCode::NotAvailable
-            | ErrorCode::TokenExpired
-            | ErrorCode::Expired => StatusCode::BAD_REQUEST,
-        }
+        self.code.status()
+    }
+}
+
+fn protocol_status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::PermissionDenied => StatusCode::FORBIDDEN,
+        ErrorCode::UnknownChannel | ErrorCode::MethodNotFound => StatusCode::NOT_FOUND,
+        ErrorCode::ConcurrentPagination => StatusCode::CONFLICT,
+        ErrorCode::UnrecoverablePosition => StatusCode::RANGE_NOT_SATISFIABLE,
+        ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::AlreadySubscribed
+        | ErrorCode::LimitExceeded
+        | ErrorCode::BadRequest
+        | ErrorCode::NotAvailable
+        | ErrorCode::TokenExpired
+        | ErrorCode::Expired => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn shards_status(code: RefusalCode) -> StatusCode {
+    match code {
+        RefusalCode::UnknownShard => StatusCode::NOT_FOUND,
+        RefusalCode::ShardExists
+        | RefusalCode::NoShardLeft
+        | RefusalCode::MovesUnderWay
+        | RefusalCode::WrongState => StatusCode::CONFLICT,
+        RefusalCode::UnusableShard => StatusCode::UNPROCESSABLE_ENTITY,
+        RefusalCode::ManagedElsewhere => StatusCode::FORBIDDEN,
+        RefusalCode::Nonsense => StatusCode::BAD_REQUEST,
+        RefusalCode::NotNow => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
 impl From<ErrorCode> for ApiError {
     fn from(code: ErrorCode) -> Self {
         Self {
-            code,
+            code: ApiCode::Protocol(code),
             message: Cow::Borrowed(code.message()),
+        }
+    }
+}
+
+/// What to do is said in the answer: operators read it.
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        tracing::info!(why = %refusal, "a change of the shards is refused");
+        Self {
+            code: ApiCode::Shards(refusal.code),
+            message: Cow::Owned(refusal.message),
         }
     }
 }
@@ -75,7 +138,7 @@ impl From<ClusterError> for ApiError {
         let error = chain(&error);
         tracing::warn!(error, "a command was not carried out by the whole cluster");
         Self {
-            code: ErrorCode::Internal,
+            code: ApiCode::Protocol(ErrorCode::Internal),
             message: Cow::Owned(format!("{}: {error}", ErrorCode::Internal.message())),
         }
     }

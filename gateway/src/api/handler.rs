@@ -14,6 +14,7 @@ use campanile_shard_router::audience::Audience;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::error::ApiCode;
 use super::results::Response as Outcome;
 use super::{Api, ApiError, Method};
 use crate::auth::keys_match;
@@ -36,8 +37,25 @@ pub(super) fn routes<A: Audience>(api: Arc<Api<A>>, options: &ApiOptions) -> Rou
         error_mode: options.error_mode,
         body_limit: options.body_limit,
     };
-    let path = format!("{}/{{method}}", options.prefix);
-    Router::new().route(&path, post(answer::<A>).with_state(Arc::new(endpoint)))
+    let endpoint = Arc::new(endpoint);
+    let prefix = &options.prefix;
+    Router::new()
+        .route(
+            &format!("{prefix}/{{method}}"),
+            post(answer::<A>).with_state(Arc::clone(&endpoint)),
+        )
+        .route(
+            &format!("{prefix}/shards/{{method}}"),
+            post(answer_about_shards::<A>).with_state(endpoint),
+        )
+}
+
+async fn answer_about_shards<A: Audience>(
+    state: State<Arc<Endpoint<A>>>,
+    Path(method): Path<String>,
+    request: Request,
+) -> Response {
+    answer(state, Path(format!("shards/{method}")), request).await
 }
 
 async fn answer<A: Audience>(
@@ -57,7 +75,10 @@ async fn answer<A: Audience>(
     let mode = error_mode(&head.headers, endpoint.error_mode);
     match Method::named(&method) {
         None => {
-            endpoint.api.meters.failed(ErrorCode::MethodNotFound);
+            endpoint
+                .api
+                .meters
+                .failed(ApiCode::Protocol(ErrorCode::MethodNotFound));
             failure(ErrorCode::MethodNotFound.into(), mode)
         }
         Some(Method::Batch) => match endpoint.api.batch(&body).await {

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use campanile_common::ErrorCode;
 use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
 
+use super::error::ApiCode;
 use super::{ApiError, Method};
 
 /// What is measured about calls.
 pub(super) struct Meters {
     /// By method, in the order of [`Method::ALL`].
     seconds: Vec<Histogram>,
-    /// By error, in the order of [`ErrorCode::ALL`].
-    errors: Vec<(ErrorCode, Counter)>,
+    /// By the error's number.
+    errors: Vec<(u32, Counter)>,
     unauthorized: Counter,
 }
 
@@ -32,15 +32,16 @@ impl Meters {
             "Calls of the server API without the right key"
         );
         let seconds = |method: Method| histogram!("campanile_api_call_seconds", "method" => method.name());
-        let errors = |code: ErrorCode| {
+        let errors = |code: ApiCode| {
+            let code = code.code();
             (
                 code,
-                counter!("campanile_api_errors_total", "code" => code.code().to_string()),
+                counter!("campanile_api_errors_total", "code" => code.to_string()),
             )
         };
         Self {
             seconds: Method::ALL.map(seconds).into(),
-            errors: ErrorCode::ALL.map(errors).into(),
+            errors: ApiCode::all().map(errors).collect(),
             unauthorized: counter!("campanile_api_unauthorized_total"),
         }
     }
@@ -52,8 +53,8 @@ impl Meters {
         }
     }
 
-    pub(super) fn failed(&self, code: ErrorCode) {
-        if let Some((_, counter)) = self.errors.iter().find(|(known, _)| *known == code) {
+    pub(super) fn failed(&self, code: ApiCode) {
+        if let Some((_, counter)) = self.errors.iter().find(|(known, _)| *known == code.code()) {
             counter.increment(1);
         }
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{Api, ApiError};
+use crate::shards::{self, Change};
 
 /// A method of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +37,20 @@ pub enum Method {
     Refresh,
     /// Call the application: there is nothing to call.
     Rpc,
+    /// Take a shard into use.
+    ShardsAdd,
+    /// Empty a shard.
+    ShardsDrain,
+    /// Which shards there are.
+    ShardsList,
+    /// What a change would move.
+    ShardsPlan,
+    /// Empty a shard and forget it.
+    ShardsRemove,
+    /// How far the moves are.
+    ShardsStatus,
+    /// Give a shard another share.
+    ShardsWeight,
     /// Subscribe connections.
     Subscribe,
     /// End subscriptions.
@@ -44,7 +59,7 @@ pub enum Method {
 
 impl Method {
     /// Every method, in the order of their discriminants.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Batch,
         Self::Broadcast,
         Self::Channels,
@@ -57,6 +72,13 @@ impl Method {
         Self::Publish,
         Self::Refresh,
         Self::Rpc,
+        Self::ShardsAdd,
+        Self::ShardsDrain,
+        Self::ShardsList,
+        Self::ShardsPlan,
+        Self::ShardsRemove,
+        Self::ShardsStatus,
+        Self::ShardsWeight,
         Self::Subscribe,
         Self::Unsubscribe,
     ];
@@ -77,6 +99,13 @@ impl Method {
             Self::Publish => "publish",
             Self::Refresh => "refresh",
             Self::Rpc => "rpc",
+            Self::ShardsAdd => "shards/add",
+            Self::ShardsDrain => "shards/drain",
+            Self::ShardsList => "shards/list",
+            Self::ShardsPlan => "shards/plan",
+            Self::ShardsRemove => "shards/remove",
+            Self::ShardsStatus => "shards/status",
+            Self::ShardsWeight => "shards/weight",
             Self::Subscribe => "subscribe",
             Self::Unsubscribe => "unsubscribe",
         }
@@ -114,10 +143,28 @@ impl<A: Audience> Api<A> {
             Method::PresenceStats => result(&self.presence_stats(parse(params)?).await?),
             Method::Publish => result(&self.publish(parse(params)?).await?),
             Method::Refresh => result(&self.refresh(parse(params)?).await?),
+            Method::ShardsAdd => self.change_shards(params, Change::Add).await,
+            Method::ShardsDrain => self.change_shards(params, Change::Drain).await,
+            Method::ShardsList => result(&self.shards.list().await?),
+            Method::ShardsPlan => result(&self.shards.plan(Change::hypothetical(params)?).await?),
+            Method::ShardsRemove => self.change_shards(params, Change::Remove).await,
+            Method::ShardsStatus => result(&self.shards.status(shards::parse(params)?).await?),
+            Method::ShardsWeight => self.change_shards(params, Change::Weight).await,
             Method::Subscribe => result(&self.subscribe(parse(params)?).await?),
             Method::Unsubscribe => result(&self.unsubscribe(parse(params)?).await?),
             Method::Batch | Method::Rpc => Err(ErrorCode::MethodNotFound.into()),
         }
+    }
+}
+
+impl<A: Audience> Api<A> {
+    async fn change_shards<P: DeserializeOwned>(
+        &self,
+        params: &[u8],
+        change: impl FnOnce(P) -> Change,
+    ) -> Result<Box<RawValue>, ApiError> {
+        let change = change(shards::parse(params)?);
+        result(&self.shards.change(change).await?)
     }
 }
 

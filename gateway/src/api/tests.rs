@@ -20,10 +20,11 @@ use tower::Service as _;
 
 use super::Api;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, LocalGateway, NodeInfo, Target};
+use crate::cluster::{Cluster, Leading, LocalGateway, NodeInfo, Target};
 use crate::config::options::{ChannelOptions, NamespaceOptions, SecretKey};
-use crate::config::{ApiAccess, ApiOptions, ErrorMode};
+use crate::config::{ApiAccess, ApiOptions, ErrorMode, ManagedBy};
 use crate::session::ServerCommand;
+use crate::shards::testing::{self, Fake};
 
 /// Nobody is subscribed anywhere.
 struct Nobody;
@@ -74,12 +75,18 @@ impl LocalGateway for Connections {
             ..NodeInfo::default()
         }
     }
+
+    fn leading(&self) -> Option<Leading> {
+        None
+    }
 }
 
 /// A gateway with nothing but its API.
 struct World {
     routes: axum::Router,
     connections: Arc<Connections>,
+    /// The shards that its methods about shards are about.
+    shards: Arc<Fake>,
     _coordinator: Coordinator,
 }
 
@@ -91,6 +98,10 @@ impl World {
     }
 
     async fn with(error_mode: ErrorMode) -> Self {
+        Self::managed(error_mode, ManagedBy::Api).await
+    }
+
+    async fn managed(error_mode: ErrorMode, managed_by: ManagedBy) -> Self {
         let gateway = GatewayId("here".into());
         let store: Arc<dyn TopologyStore> = Arc::new(MemoryStore::new());
         let factory = MemoryFactory::embedded(2, 64 << 20, ShardOptions::default());
@@ -122,7 +133,14 @@ impl World {
         while router.topology().is_none() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let api = Api::new(router, cluster, Arc::new(channels()), Clock::start());
+        let (shards, fake) = testing::admin(managed_by);
+        let api = Api::new(
+            router,
+            Arc::new(cluster),
+            shards,
+            Arc::new(channels()),
+            Clock::start(),
+        );
         let options = ApiOptions {
             prefix: "/api".to_owned(),
             access: ApiAccess::Key(SecretKey::new(KEY.as_bytes()).unwrap()),
@@ -132,6 +150,7 @@ impl World {
         Self {
             routes: api.routes(&options),
             connections,
+            shards: fake,
             _coordinator: coordinator,
         }
     }
@@ -522,4 +541,61 @@ async fn errors_become_statuses_where_that_is_asked_for() {
         assert_eq!(found, status, "{method}");
         assert!(body["error"]["code"].is_u64(), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_are_listed_planned_and_changed() {
+    let world = World::new().await;
+    let list = world.ok("shards/list", json!({})).await;
+    assert_eq!(
+        (&list["shards"][1]["name"], &list["managed_by"]),
+        (&json!("b"), &json!("api"))
+    );
+    assert_eq!(world.ok("shards/status", json!({})).await["moves"], Value::Null);
+    assert_eq!(world.ok("shards/plan", json!({})).await["partitions"], 0);
+    let drain = json!({"drain": {"name": "a"}});
+    assert_eq!(world.ok("shards/plan", drain).await["minimum"], 1000);
+    assert!(world.shards.asked.lock().is_empty());
+
+    for (command, params) in [
+        ("add", json!({"name": "c", "url": "redis://u:secret@h"})),
+        ("drain", json!({"name": "a"})),
+        ("remove", json!({"name": "a"})),
+        ("weight", json!({"name": "a", "weight": 2})),
+    ] {
+        let plan = world.ok(&format!("shards/{command}"), params).await;
+        assert_eq!(
+            (&plan["generation"], &plan["partitions"]),
+            (&json!(8), &json!(1025))
+        );
+        let asked = world.shards.asked.lock().pop().unwrap();
+        assert_eq!(asked.command(), command);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_change_says_what_to_do() {
+    let world = World::new().await;
+    let (_, reply) = world.post("shards/drain", r#"{"name": "nowhere"}"#).await;
+    assert_eq!(
+        reply["error"],
+        json!({"code": 300, "message": "there is no shard nowhere"})
+    );
+    let (_, reply) = world.post("shards/drain", r#"{"nme": "a"}"#).await;
+    let message = reply["error"]["message"].as_str().unwrap();
+    assert!(
+        reply["error"]["code"] == 107 && message.contains("nme"),
+        "{message}"
+    );
+    assert_eq!(world.error("shards/nonsense", json!({})).await, 104);
+
+    let elsewhere = World::managed(ErrorMode::Transport, ManagedBy::File).await;
+    let (status, reply) = elsewhere.post("shards/drain", r#"{"name": "a"}"#).await;
+    assert_eq!(
+        (status, &reply["error"]["code"]),
+        (StatusCode::FORBIDDEN, &json!(305))
+    );
+    assert!(elsewhere.shards.asked.lock().is_empty());
+    let request = Request::post("/api/shards/list").body(Body::empty()).unwrap();
+    assert_eq!(world.send(request).await.0, StatusCode::UNAUTHORIZED);
 }

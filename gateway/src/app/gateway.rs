@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardRequests};
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::store::{GatewayId, TopologyStore};
 use campanile_shard_router::topology::{ShardId, WantedShard};
@@ -12,6 +12,7 @@ use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use super::readiness::Probe;
+use super::requests::Requests;
 use super::shards::Backend;
 use crate::api::Api;
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use crate::connection::local::LocalConnections;
 use crate::http::Readiness;
 use crate::hub::{EncodedCounters, Hub};
 use crate::session::SessionContext;
+use crate::shards::ShardAdmin;
 use crate::transport::origin::AllowedOrigins;
 
 /// The router of client connections.
@@ -38,6 +40,7 @@ pub(super) struct Gateway {
     router: Arc<ClientRouter>,
     host: Arc<Host>,
     coordinator: Coordinator,
+    shards: Arc<ShardAdmin>,
     /// Cancelled once clients are sent elsewhere.
     ending: CancellationToken,
 }
@@ -60,25 +63,36 @@ impl Gateway {
             id.clone(),
         );
         let host = host(config, &router);
-        let cluster = Cluster::join(
-            id.clone(),
-            Arc::clone(&backend.store),
-            Arc::new(LocalConnections::new(
-                Arc::clone(&host),
-                id.0.to_string(),
-                name.clone(),
-            )),
-            config.cluster.command_timeout,
+        let coordinator = coordinator(id.clone(), &backend, &router);
+        let local = LocalConnections::new(
+            Arc::clone(&host),
+            id.0.to_string(),
+            name.clone(),
+            coordinator.status(),
         );
+        let cluster = Arc::new(Cluster::join(
+            id,
+            Arc::clone(&backend.store),
+            Arc::new(local),
+            config.cluster.command_timeout,
+        ));
+        let shards = Arc::new(shard_admin(config, &backend, &router, &cluster));
         let channels = Arc::new(config.channel.clone());
-        let api = Api::new(Arc::clone(&router), cluster, channels, host.clock);
+        let api = Api::new(
+            Arc::clone(&router),
+            cluster,
+            Arc::clone(&shards),
+            channels,
+            host.clock,
+        );
         let gateway = Self {
             name,
-            coordinator: coordinator(id, &backend, &router),
+            coordinator,
             store: backend.store,
             configured: backend.configured,
             router,
             host,
+            shards,
             ending: CancellationToken::new(),
         };
         Ok((gateway, api))
@@ -87,6 +101,11 @@ impl Gateway {
     /// What tells the time to all parts.
     pub(super) fn clock(&self) -> Clock {
         self.host.clock
+    }
+
+    /// What operators see of the shards, and do about them.
+    pub(super) fn shards(&self) -> Arc<ShardAdmin> {
+        Arc::clone(&self.shards)
     }
 
     /// The routes at which clients connect.
@@ -144,6 +163,21 @@ fn coordinator(gateway: GatewayId, backend: &Backend, router: &Arc<ClientRouter>
         store: Arc::clone(&backend.store),
         shards: Arc::clone(router) as _,
     })
+}
+
+fn shard_admin(
+    config: &Config,
+    backend: &Backend,
+    router: &Arc<ClientRouter>,
+    cluster: &Arc<Cluster>,
+) -> ShardAdmin {
+    let requests = ShardRequests::new(Arc::clone(&backend.store), Arc::clone(router) as _);
+    ShardAdmin {
+        view: Arc::clone(router) as _,
+        changes: Arc::new(Requests::new(requests, &config.shards)),
+        cluster: Arc::clone(cluster),
+        managed_by: config.cluster.managed_by.clone(),
+    }
 }
 
 fn router_config(config: &Config) -> RouterConfig {

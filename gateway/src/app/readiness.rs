@@ -7,12 +7,13 @@ use campanile_shard_router::coordinator::{CoordinatorStatus, ShardSource as _};
 use campanile_shard_router::router::ShardHealth;
 use campanile_shard_router::shard::ShardStatus;
 use campanile_shard_router::store::TopologyStore;
-use campanile_shard_router::topology::{ShardId, WantedShard};
+use campanile_shard_router::topology::{ShardId, ShardState, WantedShard};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::ClientRouter;
 use crate::http::{Readiness, ReadyReport, ShardReport, StoreReport};
+use crate::shards;
 
 /// Asks the parts.
 pub(super) struct Probe {
@@ -33,10 +34,17 @@ impl Readiness for Probe {
             Some(_) => self.router.shard_health(),
             None => self.configured_health(),
         };
-        let shards: Vec<ShardReport> = health.into_iter().map(shard).collect();
+        let state = |id: &ShardId| {
+            let entry = topology.as_ref().and_then(|topology| topology.shards.get(id));
+            entry.map_or(ShardState::Active, |entry| entry.state)
+        };
+        let shards: Vec<ShardReport> = health
+            .into_iter()
+            .map(|health| shard(state(&health.id), health))
+            .collect();
         let missing: Vec<String> = shards
             .iter()
-            .filter(|shard| shard.status != CONNECTED)
+            .filter(|shard| ![CONNECTED, LOST].contains(&shard.status))
             .map(|shard| shard.name.clone())
             .collect();
         let problems = problems(&self.coordinator.borrow());
@@ -46,7 +54,8 @@ impl Readiness for Probe {
             ready: reaches_all && problems.is_empty() && !shutting_down,
             gateway: self.gateway.clone(),
             shutting_down,
-            generation: topology.map(|topology| topology.generation.0),
+            generation: topology.as_ref().map(|topology| topology.generation.0),
+            topology: topology.as_deref().map(Into::into),
             store,
             shards,
             missing,
@@ -75,6 +84,9 @@ impl Probe {
 
 const CONNECTED: &str = "connected";
 
+/// Nobody is connected to it, and nothing is missing for that.
+const LOST: &str = "lost";
+
 fn store(status: Result<(), String>) -> StoreReport {
     StoreReport {
         reachable: status.is_ok(),
@@ -82,8 +94,9 @@ fn store(status: Result<(), String>) -> StoreReport {
     }
 }
 
-fn shard(health: ShardHealth) -> ShardReport {
+fn shard(state: ShardState, health: ShardHealth) -> ShardReport {
     let (status, error) = match health.status {
+        _ if state == ShardState::Lost => (LOST, None),
         ShardStatus::Connected if health.opening > 0 => {
             let error = format!("{} of its partitions are not open yet", health.opening);
             ("opening", Some(error))
@@ -95,6 +108,7 @@ fn shard(health: ShardHealth) -> ShardReport {
     ShardReport {
         name: health.id.to_string(),
         address: health.address,
+        state: shards::state(state),
         status,
         error,
         partitions: health.partitions,

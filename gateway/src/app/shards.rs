@@ -12,6 +12,9 @@ use campanile_shard_router::topology::{ShardId, ShardUrl, WantedShard};
 
 use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
 
+/// Where a shard of this process is, in words.
+pub(super) const EMBEDDED_ADDRESS: &str = "this process";
+
 /// Where topology and streams live.
 pub(super) struct Backend {
     pub(super) store: Arc<dyn TopologyStore>,
@@ -39,7 +42,7 @@ fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
     let configured = factory.servers().into_keys().map(|id| {
         let shard = WantedShard {
             url: ShardUrl::new(ShardUrl::MEMORY),
-            address: "this process".to_owned(),
+            address: EMBEDDED_ADDRESS.to_owned(),
             weight: 1,
             durable: false,
         };

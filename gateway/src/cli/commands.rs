@@ -95,6 +95,7 @@ fn print(text: &str) -> Exit {
     Exit::Success
 }
 
-fn complain(text: &str) {
+/// A line on standard error.
+pub(super) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

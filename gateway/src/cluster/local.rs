@@ -2,7 +2,7 @@
 
 use campanile_common::ChannelName;
 
-use super::message::{Answer, ChannelCounts, Command, NodeInfo};
+use super::message::{Answer, ChannelCounts, Command, Leading, NodeInfo};
 use crate::session::ServerCommand;
 
 /// The connections of this gateway, as the cluster's commands see them.
@@ -15,6 +15,9 @@ pub trait LocalGateway: Send + Sync + 'static {
 
     /// What there is to say about this gateway.
     fn info(&self) -> NodeInfo;
+
+    /// What it knows as the gateway that coordinates; `None`: another one does.
+    fn leading(&self) -> Option<Leading>;
 }
 
 /// Which connections are meant: those of which everything that is given here holds.
@@ -54,6 +57,7 @@ pub(super) fn carry_out(local: &dyn LocalGateway, command: Command) -> Answer {
         Command::Refresh { target, refresh } => (target, ServerCommand::Refresh(refresh.into())),
         Command::Channels { pattern } => return channels(local, &pattern),
         Command::Info => return Answer::Info(local.info()),
+        Command::Lead => return Answer::Lead(local.leading()),
     };
     Answer::Done {
         connections: local.command(&target, command),

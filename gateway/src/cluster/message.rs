@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use campanile_common::{ChannelName, Position, Timestamp};
 use campanile_shard_router::store::GatewayId;
+use campanile_shard_router::topology::{PartitionState, Topology};
 use serde::{Deserialize, Serialize};
 
 use super::local::Target;
@@ -59,6 +60,8 @@ pub enum Command {
     },
     /// Tell about yourself.
     Info,
+    /// Tell what you know as the gateway that coordinates, if you are.
+    Lead,
 }
 
 /// A subscription that the server makes.
@@ -106,6 +109,40 @@ pub enum Answer {
     TooMuch,
     /// About this gateway.
     Info(NodeInfo),
+    /// What it knows as the one that coordinates; `None`: another one does.
+    Lead(Option<Leading>),
+}
+
+/// What the gateway that coordinates knows better than the others.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Leading {
+    /// Its name.
+    pub gateway: String,
+    /// What is wrong with which shard, in words.
+    pub troubles: BTreeMap<String, String>,
+    /// How far the present plan is; `None`: there is none.
+    pub moves: Option<Progress>,
+}
+
+/// How far a plan is.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// Partitions that the plan had when it was made.
+    pub planned: usize,
+    /// Those whose move has not begun.
+    pub left: usize,
+    /// Those that are on their way.
+    pub moving: usize,
+    /// Bytes copied so far.
+    pub bytes: u64,
+    /// Seconds since this gateway took it up.
+    pub seconds: f64,
+    /// What is being done.
+    pub stage: String,
+    /// What keeps it from going on.
+    pub trouble: Option<String>,
 }
 
 /// About a gateway.
@@ -128,6 +165,23 @@ pub struct NodeInfo {
     pub num_channels: usize,
     /// Seconds since it started.
     pub uptime: u64,
+    /// The topology that it serves by; `None`: none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topology: Option<TopologyInfo>,
+}
+
+/// A topology in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TopologyInfo {
+    /// Its version.
+    pub generation: u64,
+    /// How many shards it lists.
+    pub shards: usize,
+    /// Partitions that are to move and do not yet.
+    pub planned: usize,
+    /// Partitions that are on their way.
+    pub moving: usize,
 }
 
 /// One message.
@@ -179,6 +233,18 @@ impl Envelope {
             None => Err(UnreadableMessage::Empty),
             Some((&VERSION, content)) => Ok(rmp_serde::from_slice(content)?),
             Some((&version, _)) => Err(UnreadableMessage::Version(version)),
+        }
+    }
+}
+
+impl From<&Topology> for TopologyInfo {
+    fn from(topology: &Topology) -> Self {
+        let moving = |state: &&PartitionState| matches!(state, PartitionState::Moving { .. });
+        Self {
+            generation: topology.generation.0,
+            shards: topology.shards.len(),
+            planned: topology.plan.len(),
+            moving: topology.partitions.iter().filter(moving).count(),
         }
     }
 }

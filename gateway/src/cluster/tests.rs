@@ -11,11 +11,15 @@ use super::*;
 use crate::auth::{SubscriptionOverride, Switch};
 use crate::session::ServerCommand;
 
+/// The gateway of that name coordinates.
+const LEADER: &str = "leader";
+
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A gateway without connections that remembers what it was asked for.
 struct Recorder {
     name: &'static str,
+    leads: bool,
     channels: Vec<(ChannelName, usize)>,
     commands: Mutex<Vec<(Target, ServerCommand)>>,
 }
@@ -36,6 +40,13 @@ impl LocalGateway for Recorder {
             ..NodeInfo::default()
         }
     }
+
+    fn leading(&self) -> Option<Leading> {
+        self.leads.then(|| Leading {
+            gateway: self.name.to_owned(),
+            ..Leading::default()
+        })
+    }
 }
 
 struct Member {
@@ -51,6 +62,7 @@ async fn member(store: &Arc<dyn TopologyStore>, name: &'static str, channels: &[
     let channels = channels.iter();
     let local = Arc::new(Recorder {
         name,
+        leads: name == LEADER,
         channels: channels
             .map(|(name, count)| (ChannelName::from_trusted(name), *count))
             .collect(),
@@ -148,6 +160,20 @@ async fn who_leaves_meanwhile_is_not_waited_for() {
         store.deregister(&id("b")).await.unwrap();
     });
     assert_eq!(answers.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_coordinates_answers_for_all() {
+    let store = store();
+    let (a, b) = (member(&store, "a", &[]).await, member(&store, "b", &[]).await);
+    assert_eq!(a.cluster.leading().await, None, "nobody does");
+    let leader = member(&store, LEADER, &[]).await;
+    for member in [&a, &b, &leader] {
+        assert_eq!(member.cluster.leading().await.unwrap().gateway, LEADER);
+    }
+    leader.cluster.listener.abort();
+    assert_eq!(a.cluster.leading().await, None, "it does not hear");
+    assert_eq!(a.cluster.shared.pending.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

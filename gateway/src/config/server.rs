@@ -162,7 +162,15 @@ fn distinct_paths(raw: &Raw, options: &HttpOptions, report: &mut Report) {
     ];
     let mut taken = vec!["/ready".to_owned()];
     if options.page {
-        taken.extend(["/".to_owned(), "/demo/token".to_owned()]);
+        let page = [
+            "",
+            "demo/token",
+            "demo/shards/status",
+            "demo/shards/add",
+            "demo/shards/drain",
+            "demo/shards/remove",
+        ];
+        taken.extend(page.map(|path| format!("/{path}")));
     }
     for (key, path) in endpoints {
         let Some(path) = path else { continue };

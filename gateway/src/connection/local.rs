@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use campanile_common::{ChannelName, Timestamp};
+use campanile_shard_router::coordinator::CoordinatorStatus;
+use tokio::sync::watch;
 
 use super::Connection;
 use super::host::Host;
-use crate::cluster::{LocalGateway, NodeInfo, Target};
+use crate::cluster::{Leading, LocalGateway, NodeInfo, Target};
 use crate::session::ServerCommand;
 
 /// The connections of a host, for [`Cluster`](crate::cluster::Cluster).
@@ -17,18 +19,25 @@ pub struct LocalConnections {
     /// For people.
     name: String,
     started: Timestamp,
+    coordinator: watch::Receiver<CoordinatorStatus>,
 }
 
 impl LocalConnections {
     /// Those of `host`, on the gateway of that name.
     #[must_use]
-    pub fn new(host: Arc<Host>, uid: String, name: String) -> Self {
+    pub fn new(
+        host: Arc<Host>,
+        uid: String,
+        name: String,
+        coordinator: watch::Receiver<CoordinatorStatus>,
+    ) -> Self {
         let started = host.clock.now();
         Self {
             host,
             uid,
             name,
             started,
+            coordinator,
         }
     }
 
@@ -83,6 +92,19 @@ impl LocalGateway for LocalConnections {
             num_subs: channels.iter().map(|(_, members)| members.len()).sum(),
             num_channels: channels.len(),
             uptime: self.host.clock.now().saturating_since(self.started).as_secs(),
+            topology: self.host.router.topology().as_deref().map(Into::into),
         }
+    }
+
+    fn leading(&self) -> Option<Leading> {
+        let status = self.coordinator.borrow();
+        let troubles = status.troubles.iter();
+        status.leading.then(|| Leading {
+            gateway: self.name.clone(),
+            troubles: troubles
+                .map(|(shard, trouble)| (shard.to_string(), trouble.clone()))
+                .collect(),
+            moves: None,
+        })
     }
 }

@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::cluster::TopologyInfo;
+
 /// Who knows what can be reached.
 pub trait Readiness: Send + Sync + 'static {
     /// The truth at this moment.
@@ -25,6 +27,8 @@ pub struct ReadyReport {
     pub shutting_down: bool,
     /// The version of the topology that is applied; `None`: none yet.
     pub generation: Option<u64>,
+    /// The same topology in numbers.
+    pub topology: Option<TopologyInfo>,
     /// The topology store.
     pub store: StoreReport,
     /// The shards, by name.
@@ -52,8 +56,10 @@ pub struct ShardReport {
     pub name: String,
     /// Where it is, without credentials.
     pub address: String,
+    /// Its part in the deployment: `active`, `draining`, `leaving` or `lost`.
+    pub state: &'static str,
     /// `connected`, `opening` (connected, but not all of its partitions are open there yet), `untrusted` (another run than
-    /// the topology's answers) or `unreachable`.
+    /// the topology's answers), `unreachable`, or `lost`: given up, and nobody tries.
     pub status: &'static str,
     /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,9 @@ use axum::routing::get;
 
 use super::*;
 use crate::clock::Clock;
+use crate::config::ManagedBy;
 use crate::config::options::SecretKey;
+use crate::shards::{Change, testing};
 
 /// A server of `router` on a port of its own.
 struct Served {
@@ -50,10 +52,12 @@ impl Served {
 }
 
 fn demo() -> Router {
-    page(Some(DemoTokens {
-        key: SecretKey::new(b"a key of this test").unwrap(),
-        clock: Clock::start(),
-    }))
+    let key = SecretKey::new(b"a key of this test").unwrap();
+    page(Some(Demo::new(
+        key,
+        Clock::start(),
+        testing::admin(ManagedBy::Api).0,
+    )))
 }
 
 struct Reachable(bool);
@@ -65,6 +69,7 @@ impl Readiness for Reachable {
             gateway: "g".into(),
             shutting_down: false,
             generation: Some(3),
+            topology: None,
             store: StoreReport {
                 reachable: true,
                 error: None,
@@ -92,6 +97,92 @@ async fn the_demo_token_is_for_this_machine_alone() {
     }
     let nameless = served.get("/demo/token?name=", "localhost").await;
     assert!(nameless.starts_with("HTTP/1.1 400"), "{nameless}");
+}
+
+/// What is answered to a call about shards with these headers.
+async fn about_shards(served: &Served, method: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    served
+        .ask(&format!(
+            "POST /demo/shards/{method} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        ))
+        .await
+}
+
+#[tokio::test]
+async fn shards_are_for_whoever_has_a_token_of_this_machine() {
+    let served = Served::start(demo()).await;
+    let answer = served.get("/demo/token?name=ann", "localhost").await;
+    let token = answer.split('"').nth(3).unwrap();
+    let with_token = format!("Host: localhost\r\nAuthorization: Bearer {token}");
+    let answer = about_shards(&served, "status", &with_token, r#"{"partitions": true}"#).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains(r#""owners":[[0,2048],[1,2048]]"#),
+        "{answer}"
+    );
+    for (headers, status) in [
+        ("Host: localhost".to_owned(), "401"),
+        ("Host: localhost\r\nAuthorization: Bearer x".to_owned(), "401"),
+        (format!("Host: localhost\r\nAuthorization: {token}"), "401"),
+        (
+            format!("Host: evil.example\r\nAuthorization: Bearer {token}"),
+            "403",
+        ),
+    ] {
+        for method in ["status", "add", "drain", "remove"] {
+            let answer = about_shards(&served, method, &headers, r#"{"name": "a"}"#).await;
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{headers}: {answer}"
+            );
+        }
+    }
+    let long = format!(r#"{{"name": "{}"}}"#, "a".repeat(2000));
+    let answer = about_shards(&served, "add", &with_token, &long).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+}
+
+#[tokio::test]
+async fn visitors_add_and_drain_shards_of_this_process_alone() {
+    let (admin, fake) = testing::admin(ManagedBy::Api);
+    let key = SecretKey::new(b"a key of this test").unwrap();
+    let served = Served::start(page(Some(Demo::new(key, Clock::start(), admin)))).await;
+    let answer = served.get("/demo/token?name=ann", "localhost").await;
+    let headers = format!(
+        "Host: localhost\r\nAuthorization: Bearer {}",
+        answer.split('"').nth(3).unwrap()
+    );
+    for (method, body) in [
+        ("add", r#"{"name": "c", "url": "redis://elsewhere"}"#),
+        ("add", r#"{"name": "c", "weight": 1000}"#),
+        ("drain", r#"{"name": "nowhere"}"#),
+    ] {
+        let answer = about_shards(&served, method, &headers, body).await;
+        assert!(answer.contains(r#"{"error":{"code":"#), "{answer}");
+    }
+    fake.asked.lock().clear();
+    for (method, body) in [
+        ("add", r#"{"name": "c"}"#),
+        ("drain", r#"{"name": "a"}"#),
+        ("remove", r#"{"name": "a"}"#),
+    ] {
+        let answer = about_shards(&served, method, &headers, body).await;
+        assert!(answer.contains(r#""partitions":1025"#), "{answer}");
+    }
+    let asked = std::mem::take(&mut *fake.asked.lock());
+    assert_eq!(asked.len(), 3);
+    assert!(
+        matches!(&asked[0], Change::Add(add) if add.url.is_empty() && add.weight == 1),
+        "{asked:?}"
+    );
+    fake.edit(|topology| {
+        let entry = topology.shards[&testing::id("a")].clone();
+        let more = (0..14).map(|number| (testing::id(&format!("memory-{number}")), entry.clone()));
+        topology.shards.extend(more);
+    });
+    let answer = about_shards(&served, "add", &headers, r#"{"name": "c"}"#).await;
+    assert!(answer.contains("\"code\":306"), "{answer}");
+    assert!(fake.asked.lock().is_empty());
 }
 
 #[tokio::test]

@@ -88,7 +88,8 @@ async fn the_server_api_reaches_connections() {
 #[tokio::test]
 async fn commands_of_the_cluster_find_the_connections_that_are_meant() {
     let host = host().await;
-    let local = LocalConnections::new(Arc::clone(&host), "uid".into(), "name".into());
+    let (_board, status) = tokio::sync::watch::channel(Default::default());
+    let local = LocalConnections::new(Arc::clone(&host), "uid".into(), "name".into(), status);
     let (mut one, mut two) = (client(&host).await, client(&host).await);
     one.subscribe("a").await;
     two.subscribe("a").await;
