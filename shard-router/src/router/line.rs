@@ -23,7 +23,7 @@ use crate::shard::{PublishOutcome, PublishRequest, ShardFuture};
 pub(super) type Number = u64;
 
 /// Tells the shards apart to which publications are handed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Destination(pub(super) usize);
 
 /// What a waiting publication is given when its turn comes: the pending answer, and itself for another attempt.

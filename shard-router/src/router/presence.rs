@@ -1,7 +1,7 @@
 //! Presence entries of this gateway's clients: entered, kept alive in batches, removed.
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,74 +127,134 @@ pub(super) async fn run<A: Audience>(core: Arc<Core<A>>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for slice in (0..SLICES).cycle() {
         ticks.tick().await;
-        let shards: Vec<_> = core.routes.load().shards().cloned().collect();
-        for shard in shards {
-            // Submitted here, awaited aside: a stalled shard delays no other's entries.
-            let batches = core.submit_refresh(&shard, slice, |_| true);
-            if !batches.is_empty() {
-                core.spawn(settle(Arc::clone(&core), shard, batches));
-            }
+        let mut shards: HashMap<_, Vec<_>> = HashMap::new();
+        for refresh in core.submit_refresh(slice, |partition| core.ways(partition).first) {
+            shards
+                .entry(refresh.shard.destination())
+                .or_default()
+                .push(refresh);
+        }
+        // Submitted here, awaited aside: a stalled shard delays no other's entries.
+        for batches in shards.into_values() {
+            core.spawn(settle(Arc::clone(&core), slice, batches));
         }
     }
 }
 
-type Refresh = ShardFuture<Vec<Result<(), ShardError>>>;
+async fn settle<A: Audience>(core: Arc<Core<A>>, slice: usize, batches: Vec<Refresh>) {
+    for refresh in batches {
+        core.settle_refresh(slice, refresh).await;
+    }
+}
+
+/// A batch of entries that one shard was asked to refresh.
+struct Refresh {
+    shard: Arc<OpenedShard>,
+    partitions: Vec<Partition>,
+    answer: ShardFuture<Vec<Result<(), ShardError>>>,
+}
 
 impl<A: Audience> Core<A> {
     /// Refreshes the entries of those of `shard`'s partitions that `include` says.
-    pub(super) async fn refresh_presence(&self, shard: &OpenedShard, include: impl Fn(Partition) -> bool) {
+    pub(super) async fn refresh_presence(
+        &self,
+        shard: &Arc<OpenedShard>,
+        include: impl Fn(Partition) -> bool,
+    ) {
+        let here = |partition| {
+            let first = self.ways(partition).first.filter(|_| include(partition));
+            first.filter(|first| Arc::ptr_eq(first, shard))
+        };
         for slice in 0..SLICES {
-            for refresh in self.submit_refresh(shard, slice, &include) {
-                self.settle_refresh(shard, refresh).await;
+            for refresh in self.submit_refresh(slice, here) {
+                self.settle_refresh(slice, refresh).await;
             }
         }
     }
 
-    /// Submits under the slice's lock: an entry that is removed afterwards is removed at the shard afterwards too.
+    /// Submits a slice's entries, each to the shard that `aim` says of its partition. Under the slice's lock: an entry
+    /// that is removed afterwards is removed at the shard afterwards too.
     fn submit_refresh(
         &self,
-        shard: &OpenedShard,
         slice: usize,
-        include: impl Fn(Partition) -> bool,
+        aim: impl Fn(Partition) -> Option<Arc<OpenedShard>>,
     ) -> Vec<Refresh> {
-        let routes = self.routes.load();
         let ttl = self.config.presence_ttl;
         let slice = self.presence.slices[slice].lock();
-        let here = |(channel, _): &(&ChannelName, _)| {
+        let mut shards: HashMap<_, (Arc<OpenedShard>, Vec<PresenceEntry>)> = HashMap::new();
+        for (channel, clients) in slice.iter() {
             let partition = Partition::of(channel);
-            let owner = routes.owner(partition);
-            include(partition) && owner.is_some_and(|owner| Arc::ptr_eq(&owner.links, &shard.links))
-        };
-        let entries = slice.iter().filter(here).flat_map(|(channel, clients)| {
-            let partition = Partition::of(channel);
-            clients.iter().map(move |Present(info)| PresenceEntry {
+            let Some(shard) = aim(partition) else { continue };
+            let (_, entries) = shards
+                .entry(shard.destination())
+                .or_insert_with(|| (shard, Vec::new()));
+            entries.extend(clients.iter().map(|Present(info)| PresenceEntry {
                 partition,
                 channel: channel.clone(),
                 info: Arc::clone(info),
                 ttl,
-            })
-        });
-        let entries: Vec<_> = entries.collect();
-        entries
-            .chunks(BATCH)
-            .map(|batch| shard.shard.refresh_presence(batch.to_vec()))
-            .collect()
+            }));
+        }
+        let batches = |(shard, entries): &(Arc<OpenedShard>, Vec<PresenceEntry>)| {
+            let batches = entries.chunks(BATCH).map(|batch| Refresh::submit(shard, batch));
+            batches.collect::<Vec<_>>()
+        };
+        shards.values().flat_map(batches).collect()
     }
 
-    async fn settle_refresh(&self, shard: &OpenedShard, refresh: Refresh) {
-        let failed = match refresh.await {
-            Ok(answers) => answers.iter().filter(|answer| answer.is_err()).count(),
-            Err(error) => {
-                tracing::debug!(shard = %shard.shard.id(), %error, "presence was not refreshed");
-                1
+    /// Awaits the answer. What changes hands just now is tried once more, at the other shard; if that does not serve it
+    /// yet, the next refresh comes long before the entries expire.
+    async fn settle_refresh(&self, slice: usize, refresh: Refresh) {
+        let refused_by = refresh.shard.destination();
+        let (mut failed, mut refused) = refresh.settle().await;
+        if !refused.is_empty() {
+            let elsewhere = |partition| {
+                let ways = self.ways(partition);
+                let mut shards = [ways.first, ways.second].into_iter().flatten();
+                let other = shards.find(|shard| shard.destination() != refused_by);
+                other.filter(|_| refused.contains_key(&partition))
+            };
+            for again in self.submit_refresh(slice, elsewhere) {
+                for partition in &again.partitions {
+                    refused.remove(partition);
+                }
+                let (failures, refusals) = again.settle().await;
+                failed += failures + refusals.values().sum::<usize>();
             }
-        };
+        }
+        failed += refused.values().sum::<usize>();
         self.metrics.presence_failures.increment(failed as u64);
     }
 }
 
-async fn settle<A: Audience>(core: Arc<Core<A>>, shard: Arc<OpenedShard>, batches: Vec<Refresh>) {
-    for refresh in batches {
-        core.settle_refresh(&shard, refresh).await;
+impl Refresh {
+    fn submit(shard: &Arc<OpenedShard>, entries: &[PresenceEntry]) -> Self {
+        Self {
+            shard: Arc::clone(shard),
+            partitions: entries.iter().map(|entry| entry.partition).collect(),
+            answer: shard.shard.refresh_presence(entries.to_vec()),
+        }
+    }
+
+    /// How many entries (or whole batches) failed; and how many the shard refused because it does not serve their
+    /// partitions.
+    async fn settle(self) -> (usize, BTreeMap<Partition, usize>) {
+        let answers = match self.answer.await {
+            Ok(answers) => answers,
+            Err(error) => {
+                tracing::debug!(shard = %self.shard.shard.id(), %error, "presence was not refreshed");
+                return (1, BTreeMap::new());
+            }
+        };
+        let mut refused = BTreeMap::new();
+        let mut failed = 0;
+        for (partition, answer) in self.partitions.into_iter().zip(answers) {
+            match answer {
+                Ok(()) => {}
+                Err(ShardError::NotOwner) => *refused.entry(partition).or_default() += 1,
+                Err(_) => failed += 1,
+            }
+        }
+        (failed, refused)
     }
 }
