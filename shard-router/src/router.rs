@@ -61,6 +61,7 @@ use crate::shard::{Shard, ShardFactory, ShardStatus};
 use crate::store::{GatewayId, TopologyStore};
 use crate::topology::{Generation, ShardId, ShardUrl, Topology};
 use channels::Channels;
+use check::Suspects;
 pub use error::RouterError;
 use handovers::Handovers;
 use line::Lines;
@@ -158,6 +159,7 @@ struct Core<A: Audience> {
     handovers: Handovers,
     lines: Lines,
     sealed: SealedSources,
+    suspects: Suspects,
     presence: PresenceTable,
     metrics: RouterMetrics,
     runtime: Handle,
@@ -202,6 +204,7 @@ impl<A: Audience> Router<A> {
             channels: Channels::default(),
             handovers: Handovers::default(),
             sealed: SealedSources::default(),
+            suspects: Suspects::default(),
             presence: PresenceTable::default(),
             metrics: RouterMetrics::register(),
             runtime: Handle::current(),

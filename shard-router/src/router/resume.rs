@@ -9,13 +9,13 @@ use futures_util::{StreamExt, stream};
 
 use super::Core;
 use super::channel::{Channel, Source};
-use super::drive::new_epoch;
+use super::check::check;
 use super::opened::OpenedShard;
 use super::retry::Backoff;
 use crate::audience::Audience;
-use crate::feed::{Need, PendingRead, Read};
+use crate::feed::Need;
 use crate::partition::Partition;
-use crate::shard::{LinkId, PositionRequest, ShardError};
+use crate::shard::{LinkId, ShardError};
 
 /// Channels in one SUBSCRIBE and one round trip of positions: large enough to make the round trip cheap, small enough
 /// that a reply is not late for the commands behind it.
@@ -104,50 +104,4 @@ async fn verify<A: Audience>(core: &Arc<Core<A>>, shard: &OpenedShard, batch: &B
     check(core, shard, &channels).await;
     let read = |channel: Arc<Channel<A>>| async move { core.read_once(&channel).await };
     stream::iter(channels).for_each_concurrent(READS, read).await;
-}
-
-/// Compares the positions of `channels`, whose claims the caller holds, in one round trip.
-pub(super) async fn check<A: Audience>(
-    core: &Arc<Core<A>>,
-    shard: &OpenedShard,
-    channels: &[Arc<Channel<A>>],
-) {
-    let begun: Vec<_> = channels.iter().filter_map(begin).collect();
-    if begun.is_empty() {
-        return;
-    }
-    core.metrics.checks.increment(begun.len() as u64);
-    let requests = begun.iter().map(|(_, _, request)| request.clone()).collect();
-    let answers = match shard.shard.positions(requests).await {
-        Ok(answers) => answers,
-        Err(error) => vec![Err(error); begun.len()],
-    };
-    for ((channel, pending, _), answer) in begun.iter().zip(answers) {
-        core.settle(channel, |state, out| match answer {
-            Ok(position) => {
-                if state.delivered().is_some_and(|delivered| *delivered != position) {
-                    core.metrics.checks_differed.increment(1);
-                }
-                state.feed.checked(*pending, position, out);
-            }
-            Err(_) => state.feed.failed(*pending),
-        });
-    }
-}
-
-type Begun<'a, A> = (&'a Arc<Channel<A>>, PendingRead, PositionRequest);
-
-/// Begins the check of one channel; one that was never read needs more than its position.
-fn begin<A: Audience>(channel: &Arc<Channel<A>>) -> Option<Begun<'_, A>> {
-    let mut state = channel.state.lock();
-    if !state.feed.has_stream() || !state.feed.is_attached() || state.delivered().is_none() {
-        return None;
-    }
-    let request = PositionRequest {
-        partition: channel.partition,
-        channel: channel.name.clone(),
-        meta_ttl: state.meta_ttl(),
-        new_epoch: new_epoch(),
-    };
-    Some((channel, state.feed.begin(Read::Position), request))
 }

@@ -94,6 +94,8 @@ impl<A: Audience> Core<A> {
     }
 
     /// Asks the shards that may serve `partition` one after the other, until one does. With which it was.
+    ///
+    /// `NotOwner` only if all of them say so.
     pub(super) async fn ask<T>(
         &self,
         partition: Partition,
@@ -101,21 +103,27 @@ impl<A: Audience> Core<A> {
     ) -> Result<(T, Arc<OpenedShard>), ShardError> {
         let ways = self.ways(partition);
         let mut source_of = ways.source_of;
-        let mut error = no_owner();
+        let (mut found, mut unreachable) = (false, None);
         for shard in [ways.first, ways.second].into_iter().flatten() {
-            error = match operation(&*shard.shard).await {
-                Ok(answer) => return Ok((answer, shard)),
-                Err(error) => error,
-            };
-            if !may_ask_another(&error) {
-                break;
-            }
             let source_of = source_of.take();
-            if matches!(error, ShardError::NotOwner) {
-                self.refused(partition, source_of);
+            match operation(&*shard.shard).await {
+                Ok(answer) => return Ok((answer, shard)),
+                Err(ShardError::NotOwner) => self.refused(partition, source_of),
+                Err(other) if may_ask_another(&other) => unreachable = Some(other),
+                Err(other) => return Err(other),
             }
+            found = true;
         }
-        Err(error)
+        match unreachable {
+            Some(error) => Err(error),
+            None if found => Err(ShardError::NotOwner),
+            None => Err(no_owner()),
+        }
+    }
+
+    /// No shard that is known here serves `partition`: it is not to be served before the topology has been read again.
+    pub(super) fn expired(&self, partition: Partition) {
+        tracing::warn!(%partition, "no known shard serves a partition");
     }
 
     /// The pauses between attempts at `partition`.
