@@ -2,6 +2,8 @@ use super::*;
 use FenceCommand::{Admit, Fresh, Open, Reopen};
 use OwnerState::{Importing, Migrating, Sealed};
 
+mod moving;
+
 /// `(generation, state, token, floor)`, for tables that fit the screen.
 type Row = Option<(u64, OwnerState, u64, u64)>;
 

@@ -7,6 +7,10 @@ use proptest::sample::Index;
 
 use super::*;
 
+mod kit;
+mod leaving;
+mod moving;
+
 const COUNT: usize = Partition::COUNT as usize;
 
 fn id(index: usize) -> ShardId {
@@ -127,7 +131,7 @@ fn what_was_decided_later_is_not_undone_by_an_earlier_opening() {
 }
 
 #[test]
-fn a_moving_partition_is_not_reopened_behind_the_moves_back() {
+fn a_moving_partition_is_not_reopened_by_itself() {
     let mut topology = bootstrapped(2, OpeningContent::Keep);
     topology.partitions[0] = PartitionState::Moving {
         from: id(0),
