@@ -3,6 +3,7 @@
 mod cluster;
 mod coordinated;
 mod faults;
+mod moving;
 mod presence;
 mod publishing;
 mod recorder;

@@ -86,9 +86,7 @@ impl<A: Audience> Core<A> {
             }
         }
         for (partition, state) in topology.states() {
-            self.handovers
-                .lock(partition)
-                .apply(state, topology.generation);
+            self.handovers.lock(partition).apply(state, topology.generation);
         }
         let before = self
             .routes

@@ -224,7 +224,12 @@ async fn owners(number: usize, server: &Arc<MemoryServer>) -> Vec<(Partition, Ow
     way.owners(&server.run()).await.unwrap()
 }
 
-async fn fence(id: &ShardId, server: &Arc<MemoryServer>, partitions: &[Partition], command: FenceCommand) {
+pub(super) async fn fence(
+    id: &ShardId,
+    server: &Arc<MemoryServer>,
+    partitions: &[Partition],
+    command: FenceCommand,
+) {
     let deaf: Arc<dyn ShardEvents> = Arc::new(Deaf);
     let shard = MemoryShard::open(id.clone(), Arc::clone(server), &deaf, ShardOptions::default());
     let commands = partitions
