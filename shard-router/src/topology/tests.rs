@@ -10,6 +10,8 @@ use super::*;
 mod kit;
 mod leaving;
 mod moving;
+mod request;
+mod walk;
 
 const COUNT: usize = Partition::COUNT as usize;
 

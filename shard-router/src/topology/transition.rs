@@ -147,10 +147,10 @@ impl Topology {
         (shard, sealed): (&ShardId, Generation),
     ) {
         let index = partition.index();
-        if moved.to == *shard {
-            if let PartitionState::Moving { aborting, .. } = &mut self.partitions[index] {
-                aborting.get_or_insert(change.generation);
-            }
+        if moved.to == *shard
+            && let PartitionState::Moving { aborting, .. } = &mut self.partitions[index]
+        {
+            aborting.get_or_insert(change.generation);
         }
         if moved.from != *shard {
             return;
