@@ -35,6 +35,7 @@ pub use moved::Moved;
 pub use reads::{PendingRead, Read};
 use reads::{ReadNumber, Reads};
 use window::Window;
+pub(crate) use window::{info_weight, weight};
 
 /// Bounds of one feed's memory and of what it reads at once.
 #[derive(Clone, Debug)]

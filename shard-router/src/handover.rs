@@ -235,17 +235,22 @@ impl Handover {
     /// What may be done with a message that `link` brought.
     #[must_use]
     pub fn verdict(&self, link: Serial) -> Verdict {
-        let Some(drain) = &self.drain else {
+        if self.is_drained() {
             return Verdict::Pass;
+        }
+        self.shard_of(link)
+            .map_or(Verdict::Hold, |shard| self.verdict_on(shard))
+    }
+
+    /// What may be done with what `shard` says.
+    #[must_use]
+    pub fn verdict_on(&self, shard: &ShardId) -> Verdict {
+        let held = match self.draining() {
+            None => false,
+            Some(drained) if drained == shard || !holds(Safeguard::HoldBack) => false,
+            Some(_) => holds(Safeguard::HoldFromAnyOther) || self.owners.names(shard),
         };
-        if !self.delivers(drain) || !holds(Safeguard::HoldBack) {
-            return Verdict::Pass;
-        }
-        match self.shard_of(link) {
-            Some(shard) if *shard == drain.shard => Verdict::Pass,
-            Some(shard) if !holds(Safeguard::HoldFromAnyOther) && !self.owners.names(shard) => Verdict::Pass,
-            _ => Verdict::Hold,
-        }
+        if held { Verdict::Hold } else { Verdict::Pass }
     }
 
     /// Whether no shard that owned the partition before may still send something: every message passes, whichever link
@@ -330,6 +335,15 @@ impl Handover {
             return Effect::Nothing;
         }
         self.marker(shard, link, generation)
+    }
+
+    /// None of the required shards serves the partition, and has not for longer than a change of hands takes.
+    pub fn refused(&mut self) -> Effect {
+        if self.is_expired() || !holds(Safeguard::ExpiredPartitionStops) {
+            return Effect::Nothing;
+        }
+        self.expired = Some(self.applied.next());
+        Effect::Expired
     }
 
     /// `link` is gone, and what it brought has been handed in.

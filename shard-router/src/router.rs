@@ -9,6 +9,8 @@
 //! * `publish`: publications in order per partition; what waits for an owner waits in `line`.
 //! * `channel`, `channels`: what is known of each subscribed channel.
 //! * `subscribe`: subscribers come and go.
+//! * `moves`: settles channels whose partition changes hands ([`handover`](crate::handover)), and says when a topology
+//!   may be acknowledged; `handovers` keeps one handover for each partition.
 //! * `drive`: does what a channel's [`feed`](crate::feed) asks for, one task per channel that needs something.
 //! * `events`: messages and link changes as they arrive; `resume` brings a link's channels back in batches.
 //! * `check`: compares idle channels' positions with their owners'.
@@ -18,8 +20,9 @@
 //! # Locks
 //!
 //! A channel has two: *delivery* serialises its fan-out and is taken first; *state* guards members and continuity
-//! and is never held during fan-out. The channel map's locks are taken before a channel's state, never after. A
-//! publication's line is locked while it is handed to the shard, which does not block. None is held across an await.
+//! and is never held during fan-out. The channel map's locks are taken before a channel's state, never after; a
+//! partition's handover is locked last. A publication's line is locked while it is handed to the shard, which does not
+//! block. None is held across an await.
 
 mod channel;
 mod channels;
@@ -30,6 +33,7 @@ mod events;
 mod handovers;
 mod line;
 mod metrics;
+mod moves;
 mod opened;
 mod operate;
 mod presence;
@@ -48,7 +52,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,6 +60,7 @@ use crate::audience::Audience;
 use crate::coordinator::ShardSource;
 use crate::feed::FeedLimits;
 pub use crate::feed::{Recover, RecoverMode, RecoveryOutcome, Subscribed};
+use crate::handover::HoldLimits;
 use crate::membership::Membership;
 use crate::shard::{Shard, ShardFactory, ShardStatus};
 use crate::store::{GatewayId, TopologyStore};
@@ -89,7 +94,7 @@ pub struct RouterConfig {
     pub window_publications: usize,
     /// The same in bytes.
     pub window_bytes: usize,
-    /// Messages held per channel while a gap is being healed.
+    /// Messages held per channel while a gap is being healed, and as many again while a partition changes hands.
     pub held_messages: usize,
     /// The same in bytes.
     pub held_bytes: usize,
@@ -128,6 +133,13 @@ impl Default for RouterConfig {
 }
 
 impl RouterConfig {
+    fn hold_limits(&self) -> HoldLimits {
+        HoldLimits {
+            messages: self.held_messages,
+            bytes: self.held_bytes,
+        }
+    }
+
     fn feed_limits(&self) -> FeedLimits {
         FeedLimits {
             window_publications: self.window_publications,
@@ -157,6 +169,9 @@ struct Core<A: Audience> {
     opened: OpenedShards,
     channels: Channels<A>,
     handovers: Handovers,
+    hold_limits: HoldLimits,
+    /// Tells whoever acknowledges topologies that something which that waits for may have come.
+    handed: Notify,
     lines: Lines,
     sealed: SealedSources,
     suspects: Suspects,
@@ -195,6 +210,7 @@ impl<A: Audience> Router<A> {
         let core = Arc::new(Core {
             feed_limits: Arc::new(config.feed_limits()),
             lines: Lines::new(&config),
+            hold_limits: config.hold_limits(),
             config,
             audience,
             factory,
@@ -203,6 +219,7 @@ impl<A: Audience> Router<A> {
             opened: OpenedShards::default(),
             channels: Channels::default(),
             handovers: Handovers::default(),
+            handed: Notify::new(),
             sealed: SealedSources::default(),
             suspects: Suspects::default(),
             presence: PresenceTable::default(),

@@ -84,7 +84,7 @@ impl Window {
 }
 
 /// About what a publication costs to keep, in bytes: its texts and a constant for its structure.
-pub(super) fn weight(publication: &Publication) -> usize {
+pub(crate) fn weight(publication: &Publication) -> usize {
     const STRUCTURE: usize = 160;
     const TAG: usize = 64;
     let tags = &publication.tags;
@@ -96,7 +96,7 @@ pub(super) fn weight(publication: &Publication) -> usize {
 }
 
 /// The same for a client's info.
-pub(super) fn info_weight(info: &ClientInfo) -> usize {
+pub(crate) fn info_weight(info: &ClientInfo) -> usize {
     const STRUCTURE: usize = 128;
     STRUCTURE + info.user.len() + info.client.len() + info.conn_info.len() + info.chan_info.len()
 }

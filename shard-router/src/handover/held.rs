@@ -2,10 +2,23 @@
 
 use std::collections::VecDeque;
 
+use crate::feed::{info_weight, weight};
+use crate::publication::ShardMessage;
+
 /// A message that can be held back.
 pub trait Weighed {
     /// About what it costs to hold it, in bytes.
     fn bytes(&self) -> usize;
+}
+
+impl Weighed for ShardMessage {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publication { publication, .. } => weight(publication),
+            Self::Join(info) | Self::Leave(info) => info_weight(info),
+            Self::Cleared => 0,
+        }
+    }
 }
 
 /// Bounds of what is held back for one channel.

@@ -26,6 +26,14 @@ pub struct Request {
     number: u32,
 }
 
+impl Request {
+    /// The link on which it was sent.
+    #[must_use]
+    pub fn link(self) -> Serial {
+        self.link
+    }
+}
+
 /// What becomes of a message.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Receipt<M> {
@@ -141,6 +149,16 @@ impl<M> Subscriptions<M> {
         }
         self.sources.remove(request.link);
         handover.leave(request.link)
+    }
+
+    /// The UNSUBSCRIBE was not carried out though its link lives: the channel is still subscribed there.
+    pub fn not_unsubscribed(&mut self, handover: &Handover, request: Request) {
+        if let Some(source) = self.sources.get_mut(request.link)
+            && source.request == request.number
+            && handover.shard_of(request.link).is_some()
+        {
+            source.stage = Stage::Asked;
+        }
     }
 
     /// Forgets subscriptions whose link is gone. True if messages may have been missed with one of them.

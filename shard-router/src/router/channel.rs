@@ -6,12 +6,13 @@ use campanile_common::{ChannelName, Position};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::opened::Links;
-use super::routes::Routes;
 use crate::audience::{Audience, Event};
-use crate::feed::{Feed, FeedLimits, Need};
+use crate::feed::{Feed, FeedLimits, Moved, Need};
+use crate::handover::{Handover, Subscriptions};
 use crate::partition::Partition;
+use crate::publication::ShardMessage;
 use crate::shard::{ShardError, StreamLimits};
+use crate::topology::MoveHistory;
 
 /// One channel that somebody is subscribed to, or about to be.
 pub(super) struct Channel<A: Audience> {
@@ -35,34 +36,25 @@ pub(super) struct ChannelState<A: Audience> {
     pub(super) claimed: bool,
     /// Whether the channel was taken off the map; whoever still holds it must look it up again.
     pub(super) closed: bool,
-    /// Where a subscription was last asked for.
-    pub(super) source: Option<Source>,
+    /// Where it is subscribed, and what is held back of it.
+    pub(super) subscriptions: Subscriptions<ShardMessage>,
     /// Why the last attempt failed, for those whose time runs out.
     pub(super) trouble: Option<ShardError>,
-}
-
-/// The life of the link that carries a subscription.
-#[derive(Clone)]
-pub(super) struct Source {
-    pub(super) links: Arc<Links>,
-    pub(super) lane: u8,
-    pub(super) serial: u64,
-}
-
-impl Source {
-    /// Whether the link still lives.
-    pub(super) fn is_current(&self) -> bool {
-        self.serial != Links::DOWN && self.links.serial(self.lane) == self.serial
-    }
 }
 
 /// A buffer that grew beyond this in a burst is given back.
 const BUFFER_KEPT: usize = 32;
 
 impl<A: Audience> Channel<A> {
-    pub(super) fn new(name: ChannelName, stream: Option<StreamLimits>, limits: Arc<FeedLimits>) -> Self {
+    /// A channel of `partition`, whose handover the caller looks at.
+    pub(super) fn new(
+        (partition, name): (Partition, ChannelName),
+        stream: Option<StreamLimits>,
+        limits: Arc<FeedLimits>,
+        handover: &Handover,
+    ) -> Self {
         Self {
-            partition: Partition::of(&name),
+            partition,
             name,
             delivery: Mutex::default(),
             state: Mutex::new(ChannelState {
@@ -72,7 +64,7 @@ impl<A: Audience> Channel<A> {
                 joining: 0,
                 claimed: false,
                 closed: false,
-                source: None,
+                subscriptions: Subscriptions::new(handover),
                 trouble: None,
             }),
             progress: Notify::new(),
@@ -110,32 +102,41 @@ impl<A: Audience> ChannelState<A> {
         self.joining > 0 || !A::is_empty(&self.members)
     }
 
-    /// Whether the subscription was asked for at the shard of `links`.
-    pub(super) fn comes_from(&self, links: &Arc<Links>) -> bool {
-        self.source
-            .as_ref()
-            .is_some_and(|source| Arc::ptr_eq(&source.links, links))
-    }
-
-    /// Notices when the subscription is gone: its link broke, or `partition` has another owner. True if it did.
-    pub(super) fn notice_break(&mut self, partition: Partition, routes: &Routes) -> bool {
-        if !self.feed.is_attached() {
-            return false;
-        }
-        let holds = |source: &Source| {
-            let owner = routes.owner(partition);
-            source.is_current() && owner.is_some_and(|owner| Arc::ptr_eq(&owner.links, &source.links))
-        };
-        let broken = !self.source.as_ref().is_some_and(holds);
+    /// Brings the feed up to what is known of the subscriptions. True if they were broken: messages may be missing.
+    pub(super) fn refresh(&mut self, handover: &Handover) -> bool {
+        let broken = self.subscriptions.notice_breaks(handover) && self.feed.is_attached();
         if broken {
             self.feed.detached();
+        }
+        if self.subscriptions.is_attached(handover) {
+            self.feed.attached();
         }
         broken
     }
 
+    /// Takes note of the end of a move, and hands in what was held back and may pass now.
+    pub(super) fn settle(&mut self, handover: &Handover, out: &mut Vec<Event>) {
+        let settled = self.subscriptions.settle(handover);
+        if let Some(history) = settled.moved {
+            let moved = match history {
+                MoveHistory::Keep => Moved::WithHistory,
+                MoveHistory::Drop => Moved::WithoutHistory,
+            };
+            self.feed.moved(moved, self.subscriptions.is_attached(handover));
+        }
+        for message in settled.released {
+            self.feed.message(message, out);
+        }
+    }
+
     /// What a driver would have to do.
-    pub(super) fn has_work(&self) -> bool {
-        !self.is_wanted() || self.feed.need() != Need::Nothing
+    pub(super) fn has_work(&self, handover: &Handover) -> bool {
+        if !self.is_wanted() {
+            return self.subscriptions.is_gone() || self.subscriptions.links().next().is_some();
+        }
+        matches!(self.feed.need(), Need::Read(_))
+            || self.subscriptions.missing(handover).next().is_some()
+            || self.subscriptions.surplus(handover).next().is_some()
     }
 
     /// How long the position outlives a touch; nothing where there is no stream.

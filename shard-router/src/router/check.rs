@@ -50,12 +50,11 @@ type Work<A> = Vec<(Arc<OpenedShard>, Vec<Arc<Channel<A>>>)>;
 /// Claims the idle channels of a slice, by owner.
 fn idle<A: Audience>(core: &Core<A>, slice: usize) -> Work<A> {
     let mut work: HashMap<*const OpenedShard, (Arc<OpenedShard>, Vec<_>)> = HashMap::new();
-    let segments = core.channels.segments().skip(slice).step_by(SLICES as usize);
-    for channel in segments.flatten() {
+    for channel in core.channels.slice(slice, SLICES as usize).flatten() {
         let Some(owner) = core.ways(channel.partition).first else {
             continue;
         };
-        if core.claim(&channel, |state| state.is_wanted() && state.feed.take_idle()) {
+        if core.claim(&channel, |state, _| state.is_wanted() && state.feed.take_idle()) {
             let entry = work
                 .entry(Arc::as_ptr(&owner))
                 .or_insert_with(|| (owner, Vec::new()));

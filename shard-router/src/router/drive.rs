@@ -7,17 +7,21 @@
 
 use std::sync::Arc;
 
+use campanile_common::Epoch;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rand::Rng;
 
-use campanile_common::Epoch;
-
 use super::Core;
-use super::channel::{Channel, ChannelState, Source};
+use super::channel::{Channel, ChannelState};
 use super::opened::{Links, OpenedShard};
 use super::retry::Backoff;
+use super::ways::no_owner;
 use crate::audience::{Audience, Event};
 use crate::feed::{Need, PendingRead, Read};
+use crate::handover::{Handover, Request, Serial};
 use crate::shard::{HistoryPage, HistoryRequest, Shard, ShardError};
+use crate::topology::ShardId;
 
 /// The next thing to do for a channel.
 enum Step {
@@ -25,10 +29,12 @@ enum Step {
     Done,
     /// Nobody wants it and nothing is subscribed.
     Close,
-    /// Nobody wants it any more.
-    Unsubscribe(Source),
-    Subscribe,
+    /// It is subscribed on these links and need not be.
+    Leave(Vec<Serial>),
+    Subscribe(Vec<Arc<OpenedShard>>),
     Read(PendingRead),
+    /// Somebody waits for what cannot be done now.
+    Wait(ShardError),
 }
 
 impl<A: Audience> Core<A> {
@@ -40,27 +46,33 @@ impl<A: Audience> Core<A> {
 
     /// The same with the state's lock held.
     pub(super) fn kick_locked(self: &Arc<Self>, channel: &Arc<Channel<A>>, state: &mut ChannelState<A>) {
-        self.notice_break(channel, state);
-        if state.claimed || state.closed || !state.has_work() || self.is_parked(channel, state) {
-            return;
+        if self.try_claim(channel, state, |state, handover| {
+            state.has_work(handover) && !self.is_parked(channel, state, handover)
+        }) {
+            self.spawn(drive(Arc::clone(self), Arc::clone(channel)));
         }
-        state.claimed = true;
-        self.spawn(drive(Arc::clone(self), Arc::clone(channel)));
     }
 
     /// Takes the claim on a channel, if it is free and the channel is still there.
     pub(super) fn claim(
         &self,
         channel: &Channel<A>,
-        wanted: impl FnOnce(&mut ChannelState<A>) -> bool,
+        wanted: impl FnOnce(&mut ChannelState<A>, &Handover) -> bool,
     ) -> bool {
-        let mut state = channel.state.lock();
-        self.notice_break(channel, &mut state);
-        if state.claimed || state.closed || !wanted(&mut state) {
-            return false;
-        }
-        state.claimed = true;
-        true
+        self.try_claim(channel, &mut channel.state.lock(), wanted)
+    }
+
+    fn try_claim(
+        &self,
+        channel: &Channel<A>,
+        state: &mut ChannelState<A>,
+        wanted: impl FnOnce(&mut ChannelState<A>, &Handover) -> bool,
+    ) -> bool {
+        let handover = self.handovers.lock(channel.partition);
+        self.refresh(channel, state, &handover);
+        let claims = !state.claimed && !state.closed && wanted(state, &handover);
+        state.claimed |= claims;
+        claims
     }
 
     /// Gives the claim back, or hands it to a task of the channel's own if something remains to be done.
@@ -70,9 +82,21 @@ impl<A: Audience> Core<A> {
         self.kick_locked(channel, &mut state);
     }
 
-    fn notice_break(&self, channel: &Channel<A>, state: &mut ChannelState<A>) {
-        let broken = state.notice_break(channel.partition, &self.routes.load());
-        if broken && !state.feed.has_stream() && !A::is_empty(&state.members) {
+    /// Brings the feed up to what is known of the subscriptions.
+    pub(super) fn refresh(&self, channel: &Channel<A>, state: &mut ChannelState<A>, handover: &Handover) {
+        let was_live = state.feed.is_live();
+        if state.refresh(handover) {
+            self.interrupted(state);
+        }
+        if !was_live && state.feed.is_live() {
+            state.trouble = None;
+            channel.progress.notify_waiters();
+        }
+    }
+
+    /// A subscription was interrupted: what was missed without a stream to read it from is lost.
+    pub(super) fn interrupted(&self, state: &ChannelState<A>) {
+        if !state.feed.has_stream() && !A::is_empty(&state.members) {
             self.metrics.interruptions.increment(1);
         }
     }
@@ -80,89 +104,104 @@ impl<A: Audience> Core<A> {
     /// What is to be done next for a channel whose claim the caller holds.
     fn step(&self, channel: &Channel<A>) -> Step {
         let mut state = channel.state.lock();
-        self.notice_break(channel, &mut state);
+        let handover = self.handovers.lock(channel.partition);
+        self.refresh(channel, &mut state, &handover);
         if !state.is_wanted() {
             state.feed.release();
-            return state.source.take().map_or(Step::Close, Step::Unsubscribe);
+            let links: Vec<_> = state.subscriptions.links().collect();
+            if !links.is_empty() {
+                return Step::Leave(links);
+            }
+            if state.subscriptions.is_gone() {
+                return Step::Close;
+            }
+            // What was sent is not acknowledged yet; whoever waits for that goes on.
+            state.claimed = false;
+            return Step::Done;
+        }
+        let surplus: Vec<_> = state.subscriptions.surplus(&handover).collect();
+        if !surplus.is_empty() {
+            return Step::Leave(surplus);
+        }
+        let missing: Vec<_> = state.subscriptions.missing(&handover).collect();
+        let reachable: Vec<_> = missing
+            .iter()
+            .filter_map(|shard| self.opened.get(shard))
+            .filter(|opened| opened.is_up(channel.partition))
+            .collect();
+        if !reachable.is_empty() {
+            return Step::Subscribe(reachable);
         }
         match state.feed.need() {
-            Need::Nothing => {
+            Need::Read(read) => Step::Read(state.feed.begin(read)),
+            Need::Subscribe if state.joining > 0 && !missing.is_empty() => {
+                Step::Wait(ShardError::Unavailable("the Pub/Sub link is down".to_owned()))
+            }
+            Need::Nothing | Need::Subscribe => {
                 state.claimed = false;
-                state.trouble = None;
                 Step::Done
             }
-            Need::Subscribe => Step::Subscribe,
-            Need::Read(read) => Step::Read(state.feed.begin(read)),
         }
     }
 
-    /// Subscribes one channel at its owner.
-    async fn attach(&self, channel: &Channel<A>) -> Result<(), ShardError> {
-        let owner = self.owner(channel)?;
-        let source = self.aim(channel, &owner)?;
-        let name = (channel.partition, channel.name.clone());
-        owner.shard.subscribe(vec![name]).await?;
-        self.attached(channel, &source)
-    }
-
-    fn owner(&self, channel: &Channel<A>) -> Result<Arc<OpenedShard>, ShardError> {
-        let routes = self.routes.load();
-        let owner = routes.owner(channel.partition).cloned();
-        owner.ok_or_else(|| ShardError::Unavailable("no known shard owns the partition".to_owned()))
-    }
-
-    /// Notes where the channel is about to be subscribed, so that what arrives from there from now on is heard.
-    pub(super) fn aim(&self, channel: &Channel<A>, owner: &OpenedShard) -> Result<Source, ShardError> {
-        let lane = owner.lane_of(channel.partition);
-        let serial = owner.links.serial(lane);
-        if serial == Links::DOWN {
-            return Err(ShardError::Unavailable("the Pub/Sub link is down".to_owned()));
-        }
-        let source = Source {
-            links: Arc::clone(&owner.links),
-            lane,
-            serial,
+    /// Subscribes one channel at `shards`.
+    async fn attach(&self, channel: &Channel<A>, shards: &[Arc<OpenedShard>]) -> Result<(), ShardError> {
+        let ask = |shard: &Arc<OpenedShard>| {
+            let request = self.ask_for(channel, shard)?;
+            let name = (channel.partition, channel.name.clone());
+            let answer = shard.shard.subscribe(vec![name]);
+            self.asked(channel, shard, request);
+            Ok((request, answer))
         };
-        let mut state = channel.state.lock();
-        let earlier = state.source.replace(source.clone());
-        drop(state);
-        if let Some(earlier) = earlier.filter(|earlier| !Arc::ptr_eq(&earlier.links, &source.links)) {
-            self.leave(channel, &earlier);
+        let asked: Vec<_> = shards.iter().map(ask).collect();
+        let mut result = Ok(());
+        for asked in asked {
+            let answer = match asked {
+                Ok((request, answer)) => answer.await.map(|()| self.attached(channel, request)),
+                Err(error) => Err(error),
+            };
+            result = result.and(answer);
         }
-        Ok(source)
+        result
     }
 
-    /// Unsubscribes at a shard that owned the channel before, without waiting.
-    fn leave(&self, channel: &Channel<A>, source: &Source) {
-        let routes = self.routes.load();
-        let shard = routes
-            .shards()
-            .find(|opened| Arc::ptr_eq(&opened.links, &source.links));
-        if let (Some(opened), true) = (shard, source.is_current()) {
-            // Submitted by the call; nobody waits for the acknowledgement.
-            drop(
-                opened
-                    .shard
-                    .unsubscribe(vec![(channel.partition, channel.name.clone())]),
-            );
+    /// Notes that the channel is about to be subscribed at `shard`, so that what arrives from there from now on is
+    /// heard.
+    pub(super) fn ask_for(&self, channel: &Channel<A>, shard: &OpenedShard) -> Result<Request, ShardError> {
+        let down = || ShardError::Unavailable("the Pub/Sub link is down".to_owned());
+        let link = shard.link_of(channel.partition);
+        if link == Links::DOWN {
+            return Err(down());
+        }
+        let mut state = channel.state.lock();
+        let mut handover = self.handovers.lock(channel.partition);
+        let request = state
+            .subscriptions
+            .subscribing(&mut handover, shard.shard.id(), link)
+            .ok_or_else(down)?;
+        if shard.link_of(channel.partition) != link {
+            // It went down before it was noted: nobody would take the note back.
+            handover.link_down(link);
+            return Err(down());
+        }
+        Ok(request)
+    }
+
+    /// The SUBSCRIBE noted as `request` was handed to the shard. If the link was replaced meanwhile it may have gone to
+    /// the new one: the channel counts as asked for there too.
+    pub(super) fn asked(&self, channel: &Channel<A>, shard: &OpenedShard, request: Request) {
+        if shard.link_of(channel.partition) != request.link() {
+            // What fails because the link is down again leaves nothing behind.
+            let _ = self.ask_for(channel, shard);
         }
     }
 
-    /// The subscription asked for at `source` was acknowledged.
-    pub(super) fn attached(&self, channel: &Channel<A>, source: &Source) -> Result<(), ShardError> {
+    /// The SUBSCRIBE noted as `request` was acknowledged.
+    pub(super) fn attached(&self, channel: &Channel<A>, request: Request) {
         let mut state = channel.state.lock();
-        let same = state
-            .source
-            .as_ref()
-            .is_some_and(|present| present.serial == source.serial);
-        if !same || !source.is_current() {
-            return Err(ShardError::Unavailable("the Pub/Sub link broke".to_owned()));
-        }
-        state.feed.attached();
-        if state.feed.is_live() {
-            channel.progress.notify_waiters();
-        }
-        Ok(())
+        state.subscriptions.subscribed(request);
+        let handover = self.handovers.lock(channel.partition);
+        self.refresh(channel, &mut state, &handover);
     }
 
     /// Reads what the feed asked for and hands it in.
@@ -205,8 +244,8 @@ impl<A: Audience> Core<A> {
     }
 
     async fn fetch(&self, channel: &Channel<A>, pending: PendingRead) -> Result<HistoryPage, ShardError> {
-        let owner = self.owner(channel)?;
-        let permit = owner.reads.acquire().await;
+        let first = self.ways(channel.partition).first.ok_or_else(no_owner)?;
+        let permit = first.reads.acquire().await;
         let _permit = permit.map_err(|_| ShardError::Unavailable("the shard was closed".to_owned()))?;
         self.metrics.read(pending.read());
         let request = HistoryRequest {
@@ -239,15 +278,21 @@ impl<A: Audience> Core<A> {
         let _ = self.read(channel, pending).await;
     }
 
-    /// Whether nobody waits and the link's return is what the channel needs. Then no task is kept for it:
+    /// Whether nobody waits and the return of a link is all that the channel needs. Then no task is kept for it:
     /// [`resume`](super::resume) looks at every channel, under its state lock, after the link has come up.
-    fn is_parked(&self, channel: &Channel<A>, state: &ChannelState<A>) -> bool {
-        if state.joining > 0 || !state.is_wanted() || state.feed.need() != Need::Subscribe {
+    fn is_parked(&self, channel: &Channel<A>, state: &ChannelState<A>, handover: &Handover) -> bool {
+        if state.joining > 0
+            || !state.is_wanted()
+            || matches!(state.feed.need(), Need::Read(_))
+            || state.subscriptions.surplus(handover).next().is_some()
+        {
             return false;
         }
-        let routes = self.routes.load();
-        let owner = routes.owner(channel.partition);
-        owner.is_some_and(|owner| owner.links.serial(owner.lane_of(channel.partition)) == Links::DOWN)
+        let is_down = |shard: &ShardId| {
+            let opened = self.opened.get(shard);
+            opened.is_none_or(|opened| !opened.is_up(channel.partition))
+        };
+        state.subscriptions.missing(handover).all(is_down)
     }
 
     /// After `error`: whether the channel is left to itself until its link is back. If so, the claim is given back.
@@ -255,23 +300,24 @@ impl<A: Audience> Core<A> {
         tracing::debug!(channel = channel.name.as_str(), %error, "the channel's shard did not do it");
         let mut state = channel.state.lock();
         state.trouble = Some(error);
-        let parked = self.is_parked(channel, &state);
+        let parked = self.is_parked(channel, &state, &self.handovers.lock(channel.partition));
         state.claimed = !parked;
         parked
     }
 
     async fn pause(&self, channel: &Channel<A>, backoff: &mut Backoff) {
         let mut applied = self.applied.subscribe();
-        let owner = self.owner(channel).ok();
-        let link_up = async {
-            match &owner {
-                Some(owner) => owner.links.up.notified().await,
-                None => std::future::pending().await,
-            }
-        };
+        let required: Vec<_> = self
+            .handovers
+            .lock(channel.partition)
+            .required()
+            .filter_map(|shard| self.opened.get(shard))
+            .collect();
+        let mut links_up: FuturesUnordered<_> =
+            required.iter().map(|opened| opened.links.up.notified()).collect();
         tokio::select! {
             () = tokio::time::sleep(backoff.pause()) => {}
-            () = link_up => {}
+            Some(()) = links_up.next() => {}
             // Fails only when the router is gone, and this task with it.
             _ = applied.changed() => {}
         }
@@ -286,12 +332,13 @@ async fn drive<A: Audience>(core: Arc<Core<A>>, channel: Arc<Channel<A>>) {
             Step::Done => return,
             Step::Close if core.channels.remove_unwanted(&channel) => return,
             Step::Close => Ok(()),
-            Step::Unsubscribe(source) => {
-                unsubscribe(&core, &channel, &source).await;
+            Step::Leave(links) => {
+                core.leave(&channel, &links);
                 Ok(())
             }
-            Step::Subscribe => core.attach(&channel).await,
+            Step::Subscribe(shards) => core.attach(&channel, &shards).await,
             Step::Read(pending) => core.read(&channel, pending).await,
+            Step::Wait(error) => Err(error),
         };
         let Err(error) = result else {
             backoff = Backoff::channel();
@@ -301,26 +348,6 @@ async fn drive<A: Audience>(core: Arc<Core<A>>, channel: Arc<Channel<A>>) {
             return;
         }
         core.pause(&channel, &mut backoff).await;
-    }
-}
-
-/// Unsubscribes where the channel was subscribed. If that fails, the link is broken or will be: nothing is owed.
-async fn unsubscribe<A: Audience>(core: &Core<A>, channel: &Channel<A>, source: &Source) {
-    if !source.is_current() {
-        return;
-    }
-    let shard = {
-        let routes = core.routes.load();
-        routes
-            .shards()
-            .find(|opened| Arc::ptr_eq(&opened.links, &source.links))
-            .cloned()
-    };
-    if let Some(opened) = shard {
-        let name = (channel.partition, channel.name.clone());
-        if let Err(error) = opened.shard.unsubscribe(vec![name]).await {
-            tracing::debug!(channel = channel.name.as_str(), %error, "not unsubscribed");
-        }
     }
 }
 

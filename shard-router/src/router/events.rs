@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use super::Core;
+use super::moves::Arrival;
 use super::opened::Links;
 use super::resume;
 use crate::audience::Audience;
-use crate::feed::Reception;
 use crate::partition::Partition;
 use crate::publication::ShardMessage;
 use crate::shard::{LinkId, ShardEvents};
@@ -31,22 +31,15 @@ impl<A: Audience> ShardEvents for Listener<A> {
     fn message(&self, link: &LinkId, channel: &str, message: ShardMessage) {
         let Some(core) = self.core.upgrade() else { return };
         if !self.links.is_current(link) {
-            core.metrics.received(None);
+            core.metrics.received(Arrival::Stray);
             return;
         }
         let Some(channel) = core.channels.get(channel) else {
-            core.metrics.received(None);
+            core.metrics.received(Arrival::Stray);
             return;
         };
-        let reception = channel.act(&*core.audience, |state, out| {
-            state
-                .comes_from(&self.links)
-                .then(|| state.feed.message(message, out))
-        });
-        core.metrics.received(reception);
-        if matches!(reception, Some(Reception::Held | Reception::Overflowed)) {
-            core.kick(&channel);
-        }
+        let arrival = core.receive(&channel, link.serial, message);
+        core.metrics.received(arrival);
     }
 
     fn marker(&self, link: &LinkId, partition: Partition, generation: Generation) {
@@ -54,9 +47,12 @@ impl<A: Audience> ShardEvents for Listener<A> {
         let Some(core) = self.core.upgrade() else { return };
         // Every link brings all markers of its shard; the order that counts is that of the partition's own link.
         let shard = core.opened.get(&link.shard);
-        if shard.is_some_and(|shard| shard.lane_of(partition) == link.lane) {
-            let mut handover = core.handovers.lock(partition);
-            handover.marker(&link.shard, link.serial, generation);
+        if shard.is_some_and(|shard| shard.lane_of(partition) == link.lane) && self.links.is_current(link) {
+            let effect = core
+                .handovers
+                .lock(partition)
+                .marker(&link.shard, link.serial, generation);
+            core.follow_up(partition, effect);
         }
     }
 
@@ -68,10 +64,10 @@ impl<A: Audience> ShardEvents for Listener<A> {
 
     fn link_down(&self, link: &LinkId) {
         self.links.set_down(link);
-        if let Some(core) = self.core.upgrade() {
-            for partition in Partition::all() {
-                core.handovers.lock(partition).link_down(link.serial);
-            }
+        let Some(core) = self.core.upgrade() else { return };
+        for partition in Partition::all() {
+            let effect = core.handovers.lock(partition).link_down(link.serial);
+            core.follow_up(partition, effect);
         }
     }
 }

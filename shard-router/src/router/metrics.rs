@@ -4,6 +4,7 @@ use std::sync::Once;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
+use super::moves::Arrival;
 use crate::audience::LossReason;
 use crate::feed::{Read, Reception, RecoveryOutcome};
 
@@ -29,7 +30,7 @@ pub(super) struct RouterMetrics {
     recovered: Counter,
     not_recovered: [Counter; LossReason::ALL.len()],
     losses: [Counter; LossReason::ALL.len()],
-    received: [Counter; 6],
+    received: [Counter; 8],
 }
 
 impl RouterMetrics {
@@ -61,7 +62,17 @@ impl RouterMetrics {
                 .map(|reason| counter!("campanile_recoveries_total", "outcome" => reason.label())),
             losses: LossReason::ALL
                 .map(|reason| counter!("campanile_continuity_losses_total", "reason" => reason.label())),
-            received: ["passed", "duplicate", "held", "overflowed", "ignored", "stray"].map(received),
+            received: [
+                "passed",
+                "duplicate",
+                "held",
+                "overflowed",
+                "ignored",
+                "stray",
+                "held_back",
+                "dropped",
+            ]
+            .map(received),
         }
     }
 
@@ -88,17 +99,19 @@ impl RouterMetrics {
         self.losses[index(reason)].increment(1);
     }
 
-    /// A message arrived; `None`: for a channel, or from a link, of which nothing is expected (any more).
-    pub(super) fn received(&self, reception: Option<Reception>) {
-        let index = match reception {
-            Some(Reception::Passed) => 0,
-            Some(Reception::Duplicate) => 1,
-            Some(Reception::Held) => 2,
-            Some(Reception::Overflowed) => 3,
-            Some(Reception::Ignored) => 4,
-            None => 5,
+    /// A message arrived. What is held back is counted when it comes, and as dropped if it is dropped later.
+    pub(super) fn received(&self, arrival: Arrival) {
+        let (index, count) = match arrival {
+            Arrival::Received(Reception::Passed) => (0, 1),
+            Arrival::Received(Reception::Duplicate) => (1, 1),
+            Arrival::Received(Reception::Held) => (2, 1),
+            Arrival::Received(Reception::Overflowed) => (3, 1),
+            Arrival::Received(Reception::Ignored) => (4, 1),
+            Arrival::Stray => (5, 1),
+            Arrival::HeldBack => (6, 1),
+            Arrival::Dropped(count) => (7, count as u64),
         };
-        self.received[index].increment(1);
+        self.received[index].increment(count);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::handover::Serial;
 use crate::partition::Partition;
 use crate::shard::{LinkId, Shard, lane_of};
 use crate::topology::{ShardId, ShardUrl};
@@ -25,8 +26,8 @@ pub(super) struct OpenedShard {
 
 /// Which life of each of a shard's links is the present one.
 ///
-/// A channel remembers the life on which it was subscribed. When that is no longer the present one, its subscription
-/// is gone: a broken link invalidates all its channels at once without a walk over them.
+/// A channel remembers the lives on which it is subscribed. When one is no longer present, that subscription is gone: a
+/// broken link invalidates all its channels at once without a walk over them.
 #[derive(Debug)]
 pub(super) struct Links {
     /// By lane, as many as a lane's number can name.
@@ -73,6 +74,16 @@ impl OpenedShard {
     /// The link that carries `partition`.
     pub(super) fn lane_of(&self, partition: Partition) -> u8 {
         lane_of(partition, self.shard.lanes())
+    }
+
+    /// The present life of that link; [`Links::DOWN`] if it has none.
+    pub(super) fn link_of(&self, partition: Partition) -> Serial {
+        self.links.serial(self.lane_of(partition))
+    }
+
+    /// Whether the link that carries `partition` is up.
+    pub(super) fn is_up(&self, partition: Partition) -> bool {
+        self.link_of(partition) != Links::DOWN
     }
 }
 

@@ -54,11 +54,6 @@ impl Routes {
         self.places.get(partition.index())?.target.as_ref()
     }
 
-    /// The shards that this gateway was told how to reach.
-    pub(super) fn shards(&self) -> impl Iterator<Item = &Arc<OpenedShard>> {
-        self.shards.values()
-    }
-
     pub(super) fn health(&self) -> Vec<ShardHealth> {
         let Some(topology) = &self.topology else {
             return Vec::new();

@@ -87,7 +87,11 @@ impl<'a, A: Audience> Joining<'a, A> {
     fn enter(core: &'a Arc<Core<A>>, name: &ChannelName, mut options: SubscribeOptions) -> Self {
         options.limit = options.limit.min(core.config.recovery_limit);
         loop {
-            let new = || Channel::new(name.clone(), options.stream, Arc::clone(&core.feed_limits));
+            let new = |partition| {
+                let handover = core.handovers.lock(partition);
+                let limits = Arc::clone(&core.feed_limits);
+                Channel::new((partition, name.clone()), options.stream, limits, &handover)
+            };
             let channel = core.channels.get_or_insert(name, new);
             let mut state = channel.state.lock();
             if state.closed {

@@ -121,11 +121,6 @@ impl<A: Audience> Core<A> {
         }
     }
 
-    /// No shard that is known here serves `partition`: it is not to be served before the topology has been read again.
-    pub(super) fn expired(&self, partition: Partition) {
-        tracing::warn!(%partition, "no known shard serves a partition");
-    }
-
     /// The pauses between attempts at `partition`.
     pub(super) fn pauses(&self, partition: Partition) -> Backoff {
         match self.moving(partition) {

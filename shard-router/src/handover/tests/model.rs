@@ -387,11 +387,7 @@ impl Local {
 
 /// Runs `count` worlds; the first seed that fails.
 fn failure(count: u64, breaks: bool) -> Option<u64> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let failed = (0..count).find(|seed| std::panic::catch_unwind(|| World::run(*seed, breaks)).is_err());
-    std::panic::set_hook(hook);
-    failed
+    (0..count).find(|seed| std::panic::catch_unwind(|| World::run(*seed, breaks)).is_err())
 }
 
 #[test]
