@@ -16,7 +16,7 @@
 //! * [`queue`], [`upkeep`]: the bounded queue before a connection, and keeping the connection up.
 //! * [`lane`]: a command connection: batches, deadlines.
 //! * [`link`]: a Pub/Sub connection with its subscriptions in flight and its inbox.
-//! * [`admin`]: what only coordinators do.
+//! * [`admin`]: what only coordinators do; [`part`]: what they carry from server to server.
 //! * [`shard`]: the [`Shard`] of all this.
 
 mod admin;
@@ -28,6 +28,7 @@ mod identity;
 mod keys;
 mod lane;
 mod link;
+mod part;
 mod queue;
 mod reply;
 mod scripts;

@@ -3,6 +3,7 @@
 //! Every key of a partition carries the hash tag `{p}`, so that a partition's keys would share a Redis Cluster slot.
 
 use crate::partition::Partition;
+use crate::shard::key_name::KeyName;
 
 /// Makes names under one prefix.
 #[derive(Clone, Debug)]
@@ -17,12 +18,13 @@ impl Keys {
         }
     }
 
-    /// The owner record: a hash of generation `g`, state `s`, token `t` and epoch floor `f`.
+    /// The owner record: a hash of generation `g`, state `s`, token `t`, epoch floor `f`, and the number `d` of the last
+    /// change while the partition migrates.
     pub(super) fn owner(&self, partition: Partition) -> String {
         self.of(partition, "owner")
     }
 
-    /// The set of keys that changed while the partition migrates.
+    /// What changed while the partition migrates: a sorted set of names by the number of the last change.
     pub(super) fn dirty(&self, partition: Partition) -> String {
         self.of(partition, "dirty")
     }
@@ -76,6 +78,11 @@ impl Keys {
         format!("{}:deployment", self.prefix)
     }
 
+    /// Says, to whoever wanted the shard drained, that it is.
+    pub(super) fn drained(&self) -> String {
+        format!("{}:drained", self.prefix)
+    }
+
     /// Set by whoever wants the shard drained.
     pub(super) fn drain(&self) -> String {
         format!("{}:drain", self.prefix)
@@ -87,11 +94,27 @@ impl Keys {
         rest.strip_prefix("pub:")
     }
 
-    /// The partition whose data a key is part of; `None` for the records that are never deleted, and for what is not
-    /// ours.
-    pub(super) fn partition_of_data(&self, key: &str) -> Option<Partition> {
-        let (partition, rest) = self.partition_and_rest(key)?;
-        (rest != "owner" && rest != "dirty").then_some(partition)
+    /// The partition whose data a key is part of, and what follows; `None` for the records that are never deleted, and
+    /// for what is not ours.
+    pub(super) fn data<'a>(&self, key: &'a str) -> Option<(Partition, &'a str)> {
+        self.partition_and_rest(key)
+            .filter(|(_, rest)| *rest != "owner" && *rest != "dirty")
+    }
+
+    /// The key that has this name in copies, and the one that belongs to it: a stream's position, a presence's expiry,
+    /// otherwise the same.
+    pub(super) fn of_name(&self, partition: Partition, name: KeyName<'_>) -> [String; 2] {
+        match name {
+            KeyName::Stream(channel) => [self.stream(partition, channel), self.meta(partition, channel)],
+            KeyName::Meta(channel) => [self.meta(partition, channel), self.meta(partition, channel)],
+            KeyName::Presence(channel) | KeyName::Member { channel, .. } => {
+                [self.presence(partition, channel), self.expiry(partition, channel)]
+            }
+            KeyName::Result { channel, key } => {
+                let result = self.result(partition, channel, key);
+                [result.clone(), result]
+            }
+        }
     }
 
     /// Matches every key of every partition, and possibly others.
@@ -150,13 +173,32 @@ mod tests {
         let keys = Keys::new("cam:pa");
         for channel in ["news", "a}:b", "{3}:x", "owner", "ünï:*?[", "}"] {
             assert_eq!(keys.channel_of_topic(&keys.topic(P(), channel)), Some(channel));
-            assert_eq!(keys.partition_of_data(&keys.meta(P(), channel)), Some(P()));
+            let meta = keys.meta(P(), channel);
+            assert_eq!(keys.data(&meta), Some((P(), &*format!("meta:{channel}"))));
         }
         assert_eq!(keys.channel_of_topic(&keys.control()), None);
-        assert_eq!(keys.partition_of_data(&keys.owner(P())), None);
-        assert_eq!(keys.partition_of_data(&keys.dirty(P())), None);
-        assert_eq!(keys.partition_of_data("cam:pa:{4096}:meta:x"), None);
-        assert_eq!(keys.partition_of_data("other:{17}:meta:x"), None);
+        assert_eq!(keys.data(&keys.owner(P())), None);
+        assert_eq!(keys.data(&keys.dirty(P())), None);
+        assert_eq!(keys.data("cam:pa:{4096}:meta:x"), None);
+        assert_eq!(keys.data("other:{17}:meta:x"), None);
+    }
+
+    #[test]
+    fn what_is_copied_is_named_as_its_key_ends() {
+        let keys = Keys::new("cam:pa");
+        let names = [
+            KeyName::Stream("a:b"),
+            KeyName::Meta("a:b"),
+            KeyName::Presence("a:b"),
+            KeyName::Result {
+                channel: "a:b",
+                key: "c",
+            },
+        ];
+        for name in names {
+            let [key, _] = keys.of_name(P(), name);
+            assert_eq!(keys.data(&key), Some((P(), &*name.to_string())));
+        }
     }
 
     #[test]

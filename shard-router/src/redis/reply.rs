@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use ::redis::{RedisError, ServerError, Value};
+use bytes::Bytes;
 use campanile_common::message::ClientInfo;
 use campanile_common::{Epoch, Offset, Position};
 use metrics::Counter;
@@ -57,6 +58,38 @@ pub(super) fn words(error: &RedisError) -> String {
 /// A script that answers nothing but that it did its work.
 pub(super) fn done(value: Value) -> Result<(), ShardError> {
     answer(value).map(drop)
+}
+
+/// Whether a script did its work: it answers 0 where it was not allowed to.
+pub(super) fn was_done(value: Value) -> Result<bool, ShardError> {
+    let [done] = fixed(answer(value)?)?;
+    Ok(integer(&done)? == 1)
+}
+
+/// What changed, and the number of the change.
+pub(super) type Change = (Bytes, u64);
+
+/// Names and the numbers of their last changes; `None` where the partition is not to be copied.
+pub(super) fn changes(value: Value) -> Result<Option<Vec<Change>>, ShardError> {
+    let Some(mut fields) = fields(value)? else {
+        return Ok(None);
+    };
+    let mut changes = Vec::new();
+    while let (Some(name), Some(number)) = (fields.next(), fields.next()) {
+        let number = unsigned(&Value::BulkString(number.into()))?;
+        changes.push((name, number));
+    }
+    Ok(Some(changes))
+}
+
+/// The strings that a script answered; `None` where the partition is not to be copied.
+pub(super) fn fields(value: Value) -> Result<Option<impl Iterator<Item = Bytes> + use<>>, ShardError> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::Array(_) => flat(value).map(Vec::into_iter).map(Some),
+        Value::ServerError(error) => Err(server_error(&error)),
+        other => Err(malformed(&other)),
+    }
 }
 
 pub(super) fn published(value: Value) -> Result<PublishOutcome, ShardError> {
@@ -213,6 +246,18 @@ fn unsigned(value: &Value) -> Result<u64, ShardError> {
         _ => None,
     };
     number.ok_or_else(|| malformed(value))
+}
+
+/// All strings of an array.
+fn flat(value: Value) -> Result<Vec<Bytes>, ShardError> {
+    let Value::Array(values) = value else {
+        return Err(malformed(&value));
+    };
+    let string = |value| match value {
+        Value::BulkString(bytes) => Ok(Bytes::from(bytes)),
+        other => Err(malformed(&other)),
+    };
+    values.into_iter().map(string).collect()
 }
 
 fn bytes(value: &Value) -> Result<&[u8], ShardError> {

@@ -1,10 +1,13 @@
 //! The Lua scripts, and the commands that call them.
 
+mod moving;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use ::redis::Cmd;
 
+pub(super) use self::moving::{Target, clean, copy, dirty};
 use super::keys::Keys;
 use crate::fence::FenceCommand;
 use crate::partition::Partition;
@@ -27,25 +30,36 @@ impl Script {
     }
 }
 
-const PRELUDE: &str = include_str!("scripts/prelude.lua");
-
-/// Scripts that serve data, each behind the fence check of the prelude.
-macro_rules! data_script {
+/// A script, behind another that stands before it.
+macro_rules! script {
     ($file:literal) => {
-        LazyLock::new(|| Script::new([PRELUDE, include_str!(concat!("scripts/", $file, ".lua"))].join("\n")))
+        LazyLock::new(|| Script::new(include_str!(concat!("scripts/", $file, ".lua")).to_owned()))
+    };
+    ($before:literal, $file:literal) => {
+        LazyLock::new(|| {
+            let before = include_str!(concat!("scripts/", $before, ".lua"));
+            Script::new([before, include_str!(concat!("scripts/", $file, ".lua"))].join("\n"))
+        })
     };
 }
 
-static PUBLISH: LazyLock<Script> = data_script!("publish");
-static ANNOUNCE: LazyLock<Script> = data_script!("announce");
-static HISTORY: LazyLock<Script> = data_script!("history");
-static POSITIONS: LazyLock<Script> = data_script!("positions");
-static REMOVE_HISTORY: LazyLock<Script> = data_script!("remove_history");
-static ENTER: LazyLock<Script> = data_script!("enter");
-static LEAVE: LazyLock<Script> = data_script!("leave");
-static PRESENCE: LazyLock<Script> = data_script!("presence");
-static FENCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/fence.lua").to_owned()));
-static WIPE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/wipe.lua").to_owned()));
+static PUBLISH: LazyLock<Script> = script!("prelude", "publish");
+static ANNOUNCE: LazyLock<Script> = script!("prelude", "announce");
+static HISTORY: LazyLock<Script> = script!("prelude", "history");
+static POSITIONS: LazyLock<Script> = script!("prelude", "positions");
+static REMOVE_HISTORY: LazyLock<Script> = script!("prelude", "remove_history");
+static ENTER: LazyLock<Script> = script!("prelude", "enter");
+static LEAVE: LazyLock<Script> = script!("prelude", "leave");
+static PRESENCE: LazyLock<Script> = script!("prelude", "presence");
+static FENCE: LazyLock<Script> = script!("fence");
+static WIPE: LazyLock<Script> = script!("target", "wipe");
+static CLEAN: LazyLock<Script> = script!("clean");
+static DIRTY: LazyLock<Script> = script!("dirty");
+static COPY: LazyLock<Script> = script!("copy");
+static RESTORE: LazyLock<Script> = script!("target", "restore");
+static RESTORE_STREAM: LazyLock<Script> = script!("target", "restore_stream");
+static RESTORE_MEMBERS: LazyLock<Script> = script!("target", "restore_members");
+static DROP_MEMBER: LazyLock<Script> = script!("target", "drop_member");
 
 /// The commands that load what a command lane needs.
 pub(super) fn load_for_data() -> Vec<Cmd> {
@@ -64,7 +78,17 @@ pub(super) fn load_for_data() -> Vec<Cmd> {
 
 /// The commands that load what a coordinator needs.
 pub(super) fn load_for_admin() -> Vec<Cmd> {
-    let scripts: [&Script; 2] = [&FENCE, &WIPE];
+    let scripts: [&Script; 9] = [
+        &FENCE,
+        &WIPE,
+        &CLEAN,
+        &DIRTY,
+        &COPY,
+        &RESTORE,
+        &RESTORE_STREAM,
+        &RESTORE_MEMBERS,
+        &DROP_MEMBER,
+    ];
     scripts.map(load).into()
 }
 
@@ -228,21 +252,13 @@ pub(super) fn fence(keys: &Keys, partition: Partition, command: &FenceCommand) -
         FenceCommand::Reclaim { generation } => ("reclaim", generation, Token(0), false, none),
         FenceCommand::Close { through } => ("close", through, Token(0), false, none),
     };
-    let mut call = call(&FENCE, &[keys.owner(partition)]);
+    let mut call = call(&FENCE, &[keys.owner(partition), keys.dirty(partition)]);
     call.arg(act)
         .arg(generation.0)
         .arg(token.0)
         .arg(u8::from(keep_epochs));
     call.arg(keys.control()).arg(partition.to_string()).arg(other.0);
     call
-}
-
-pub(super) fn wipe(owner: String, data: Vec<String>, generation: Generation, token: Token) -> Cmd {
-    let mut names = vec![owner];
-    names.extend(data);
-    let mut command = call(&WIPE, &names);
-    command.arg(generation.0).arg(token.0);
-    command
 }
 
 /// Asks for a partition's owner record.

@@ -1,6 +1,6 @@
 //! One gateway's way to a Redis server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -10,20 +10,21 @@ use campanile_common::{ChannelName, Position};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 
-use super::admin;
+use super::admin::{self, Sessions};
 use super::connection::Connector;
 use super::context::TaskContext;
 use super::health::Health;
 use super::lane::Lane;
 use super::link::{Change, Link};
 use super::{reply, scripts};
-use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
+use crate::fence::{FenceCommand, FenceReply, OwnerRecord, OwnerState};
 use crate::partition::Partition;
 use crate::shard::intent::Intent;
 use crate::shard::metrics::{Operation, ShardMetrics};
 use crate::shard::{
-    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, Probe, PublishOutcome,
-    PublishRequest, Shard, ShardError, ShardEvents, ShardFuture, ShardOptions, ShardStatus, lane_of,
+    Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
+    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardEvents,
+    ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
 };
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
@@ -31,6 +32,7 @@ use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 pub struct RedisShard {
     id: ShardId,
     connector: Arc<Connector>,
+    sessions: Arc<Sessions>,
     health: Arc<Health>,
     metrics: Arc<ShardMetrics>,
     intent: watch::Sender<Intent>,
@@ -72,6 +74,7 @@ impl RedisShard {
                 .collect(),
             links: (0..links).map(link).collect(),
             id,
+            sessions: Arc::new(Sessions::new(Arc::clone(&connector))),
             connector,
             health,
             metrics,
@@ -195,6 +198,7 @@ impl Shard for RedisShard {
 
     fn close(&self) {
         Intent::close(&self.intent);
+        self.sessions.close();
     }
 
     fn publish(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome> {
@@ -291,7 +295,7 @@ impl Shard for RedisShard {
     }
 
     fn probe(&self) -> ShardFuture<Probe> {
-        self.admin(Operation::Probe, admin::probe(Arc::clone(&self.connector)))
+        self.admin(Operation::Probe, admin::probe(Arc::clone(&self.sessions)))
     }
 
     fn fence(
@@ -299,14 +303,14 @@ impl Shard for RedisShard {
         incarnation: &Incarnation,
         commands: Vec<(Partition, FenceCommand)>,
     ) -> ShardFuture<Vec<FenceReply>> {
-        let work = admin::fence(Arc::clone(&self.connector), incarnation.clone(), commands);
+        let work = admin::fence(Arc::clone(&self.sessions), incarnation.clone(), commands);
         self.admin(Operation::Fence, work)
     }
 
     fn owners(&self, incarnation: &Incarnation) -> ShardFuture<Vec<(Partition, OwnerRecord)>> {
         self.admin(
             Operation::Owners,
-            admin::owners(Arc::clone(&self.connector), incarnation.clone()),
+            admin::owners(Arc::clone(&self.sessions), incarnation.clone()),
         )
     }
 
@@ -319,7 +323,7 @@ impl Shard for RedisShard {
     ) -> ShardFuture<()> {
         let partitions = partitions.into_iter().collect();
         let work = admin::wipe(
-            Arc::clone(&self.connector),
+            Arc::clone(&self.sessions),
             incarnation.clone(),
             partitions,
             (generation, token),
@@ -334,7 +338,93 @@ impl Shard for RedisShard {
         deployment: DeploymentId,
     ) -> ShardFuture<()> {
         let note = (generation, deployment);
-        let work = admin::note_admitted(Arc::clone(&self.connector), incarnation.clone(), note);
+        let work = admin::note_admitted(Arc::clone(&self.sessions), incarnation.clone(), note);
         self.admin(Operation::NoteAdmitted, work)
+    }
+    fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()> {
+        let work = admin::note_drained(Arc::clone(&self.sessions), incarnation.clone(), drained);
+        self.admin(Operation::NoteDrained, work)
+    }
+
+    fn sealed(&self, partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>> {
+        let asked = partitions.clone();
+        let questions = asked
+            .into_iter()
+            .map(|partition| (partition, scripts::owner(&self.connector.keys, partition)));
+        let records = self.call_each(Operation::Sealed, questions, reply::owner_record);
+        Box::pin(async move {
+            let mut sealed = Vec::new();
+            for (partition, record) in partitions.into_iter().zip(records.await?) {
+                let record = record?.filter(|record| record.state == OwnerState::Sealed);
+                sealed.extend(record.map(|record| (partition, record.generation)));
+            }
+            Ok(sealed)
+        })
+    }
+
+    fn records(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Vec<Partition>,
+    ) -> ShardFuture<Vec<Option<OwnerRecord>>> {
+        let work = admin::records(Arc::clone(&self.sessions), incarnation.clone(), partitions);
+        self.admin(Operation::Records, work)
+    }
+
+    fn scan(
+        &self,
+        incarnation: &Incarnation,
+        partitions: Arc<BTreeSet<Partition>>,
+        scope: CopyScope,
+        cursor: ScanCursor,
+    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)> {
+        let sessions = Arc::clone(&self.sessions);
+        let work = admin::scan(sessions, incarnation.clone(), partitions, scope, cursor);
+        self.admin(Operation::Scan, work)
+    }
+
+    fn dirty(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        since: Vec<(Partition, u64)>,
+        scope: CopyScope,
+    ) -> ShardFuture<Vec<Option<DirtyPage>>> {
+        let sessions = Arc::clone(&self.sessions);
+        let work = admin::dirty(sessions, incarnation.clone(), generation, since, scope);
+        self.admin(Operation::Dirty, work)
+    }
+
+    fn copy(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        items: Vec<CopyItem>,
+    ) -> ShardFuture<Vec<Option<CopyPart>>> {
+        let work = admin::copy(Arc::clone(&self.sessions), incarnation.clone(), generation, items);
+        self.admin(Operation::Copy, work)
+    }
+
+    fn restore(
+        &self,
+        incarnation: &Incarnation,
+        generation: Generation,
+        token: Token,
+        parts: Vec<CopyPart>,
+    ) -> ShardFuture<Vec<bool>> {
+        let sessions = Arc::clone(&self.sessions);
+        let work = admin::restore(sessions, incarnation.clone(), (generation, token), parts);
+        self.admin(Operation::Restore, work)
+    }
+
+    fn clean(&self, incarnation: &Incarnation, partitions: Vec<(Partition, Generation)>) -> ShardFuture<()> {
+        let partitions = partitions.into_iter().collect();
+        let work = admin::clean(Arc::clone(&self.sessions), incarnation.clone(), partitions);
+        self.admin(Operation::Clean, work)
+    }
+
+    fn usage(&self, incarnation: &Incarnation) -> ShardFuture<ShardUsage> {
+        let work = admin::usage(Arc::clone(&self.sessions), incarnation.clone());
+        self.admin(Operation::Usage, work)
     }
 }

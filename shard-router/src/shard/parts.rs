@@ -11,7 +11,7 @@ use super::ShardError;
 
 /// A stream that was copied may be continued as long as its copy expires no sooner than this: the copy's end is on the
 /// other server's way, and what expired there is not seen here. A stream that lives shorter is copied anew each time.
-const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
+pub(crate) const EXPIRY_MARGIN: Duration = Duration::from_secs(5);
 
 /// Some of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

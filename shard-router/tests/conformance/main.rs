@@ -5,10 +5,13 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod copying;
 mod counters;
 mod faults;
 mod fence;
 mod gateway;
+mod large;
+mod mover;
 mod only_memory;
 mod only_redis;
 mod order;
@@ -104,5 +107,33 @@ on_both_worlds! {
         calls_for_one_partition_are_carried_out_in_call_order,
         answers_nobody_waits_for_do_not_take_the_request_back,
         concurrent_publishers_leave_no_gap,
+    }
+    copying::{
+        a_moved_partition_keeps_all_that_it_held,
+        what_is_copied_expires_when_it_would_have,
+        each_change_is_noted_once_under_its_last_number,
+        notes_are_read_by_anybody_any_number_of_times,
+        a_migration_begins_with_no_notes,
+        what_is_gone_is_deleted_at_the_target,
+        what_expired_meanwhile_is_deleted_at_the_target,
+        only_the_move_may_read,
+        only_the_attempt_may_write,
+        a_walk_meets_all_that_the_partitions_hold,
+        results_alone_can_be_moved,
+        only_what_was_closed_for_good_is_cleaned,
+        a_seal_is_announced_and_can_be_asked_for,
+        a_copy_for_another_run_is_not_carried_out,
+        records_are_read_in_order,
+        who_admitted_and_who_asks_to_drain_is_told,
+        usage_grows_with_what_is_held,
+    }
+    large::{
+        a_large_stream_is_copied_in_parts,
+        only_the_end_is_copied_again,
+        a_copy_far_behind_starts_over,
+        a_removed_history_is_not_continued,
+        another_epoch_is_not_continued,
+        a_part_that_would_leave_a_gap_is_refused,
+        a_large_presence_is_copied_in_parts_and_changes_by_member,
     }
 }

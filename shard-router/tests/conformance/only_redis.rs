@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use campanile_shard_router::fence::FenceCommand::{Admit, Reopen};
+use campanile_shard_router::fence::FenceCommand::{Admit, Migrate, Reopen};
 use campanile_shard_router::fence::FenceReply;
 use campanile_shard_router::redis::RedisShardConfig;
 use campanile_shard_router::shard::{
@@ -282,52 +282,30 @@ async fn what_is_not_understood_is_skipped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_change_while_a_partition_migrates_are_noted() {
+async fn names_are_noted_under_the_number_of_their_last_change() {
     let world = RedisWorld::start();
     let gateway = world.gateway();
     let channel = Channel::new("moving");
-    let (p, name) = (channel.partition, channel.name.clone());
-    gateway.open_for(&channel).await;
-    let dirty = || -> Vec<String> {
-        let mut names: Vec<String> = world.command(&["SMEMBERS", &key(&channel, "dirty")]);
-        world.command::<i64>(&["DEL", &key(&channel, "dirty")]);
-        names.sort();
-        names
-    };
-    gateway.append(&channel, "while open").await;
-    assert_eq!(dirty(), Vec::<String>::new());
-    world.command::<()>(&["HSET", &key(&channel, "owner"), "s", "migrating"]);
-
-    let idempotency = Some(IdempotencyKey {
-        key: "k".to_owned(),
-        ttl: Duration::from_secs(60),
-    });
+    let run = gateway.open_for(&channel).await;
+    let generation = Generation(2);
+    gateway
+        .fence(&run, channel.partition, Migrate { generation })
+        .await;
     let request = PublishRequest {
-        idempotency,
+        idempotency: Some(IdempotencyKey {
+            key: "k".to_owned(),
+            ttl: Duration::from_secs(60),
+        }),
         ..channel.request("x")
     };
-    gateway.shard.publish(p, request).await.unwrap();
-    let [idem, meta, stream] =
-        ["idem:6:moving:k", "meta:moving", "stream:moving"].map(|kind| key(&channel, kind));
-    assert_eq!(dirty(), [idem, meta.clone(), stream.clone()]);
-    gateway.content(&channel).await;
-    assert_eq!(dirty(), [meta], "its TTL is another");
-    gateway.shard.remove_history(p, &name).await.unwrap();
-    assert_eq!(dirty(), [stream]);
-
-    let entry = PresenceEntry {
-        partition: p,
-        channel: name.clone(),
-        info: info("c").into(),
-        ttl: Duration::from_secs(60),
-    };
-    let [expiry, members] = ["expiry:moving", "presence:moving"].map(|kind| key(&channel, kind));
-    gateway.shard.refresh_presence(vec![entry]).await.unwrap();
-    assert_eq!(dirty(), [expiry.clone(), members.clone()]);
-    gateway.shard.presence(p, &name).await.unwrap();
-    assert_eq!(dirty(), Vec::<String>::new(), "nothing expired");
-    gateway.shard.remove_presence(p, &name, "c").await.unwrap();
-    assert_eq!(dirty(), [expiry, members]);
+    gateway.shard.publish(channel.partition, request).await.unwrap();
+    gateway.append(&channel, "y").await;
+    let dirty = key(&channel, "dirty");
+    let noted: Vec<(String, u64)> = world.command(&["ZRANGE", &dirty, "0", "-1", "WITHSCORES"]);
+    let expected = [("idem:6:moving:k", 3), ("stream:moving", 4), ("meta:moving", 5)];
+    assert_eq!(noted, expected.map(|(name, number)| (name.to_owned(), number)));
+    let last: u64 = world.command(&["HGET", &key(&channel, "owner"), "d"]);
+    assert_eq!(last, 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]

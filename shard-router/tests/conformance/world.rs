@@ -22,6 +22,14 @@ pub trait World: Send + Sized {
 
     fn open_shard(&self, options: ShardOptions, events: Arc<dyn ShardEvents>) -> Arc<dyn Shard>;
 
+    /// Another server, on the same time.
+    fn another(&self) -> Self;
+
+    /// Somebody asks on the server itself that it be drained.
+    fn ask_to_drain(&self);
+    /// Whether they are told that it is.
+    fn is_drained(&self) -> bool;
+
     /// Lets this much of the server's time pass.
     fn pass(&self, time: Duration) -> impl Future<Output = ()> + Send;
 
@@ -73,7 +81,10 @@ pub struct MemoryWorld {
 
 impl MemoryWorld {
     pub fn start() -> Self {
-        let clock = Arc::new(AtomicU64::new(1_700_000_000_000));
+        Self::on(Arc::new(AtomicU64::new(1_700_000_000_000)))
+    }
+
+    fn on(clock: Arc<AtomicU64>) -> Self {
         let reading = Arc::clone(&clock);
         let now = Arc::new(move || Timestamp::from_millis(reading.load(Ordering::Relaxed)));
         Self {
@@ -93,6 +104,18 @@ impl World for MemoryWorld {
             &events,
             options,
         ))
+    }
+
+    fn another(&self) -> Self {
+        Self::on(Arc::clone(&self.clock))
+    }
+
+    fn ask_to_drain(&self) {
+        self.server.ask_to_drain();
+    }
+
+    fn is_drained(&self) -> bool {
+        self.server.drained()
     }
 
     async fn pass(&self, time: Duration) {
@@ -191,6 +214,18 @@ impl World for RedisWorld {
 
     fn open_shard(&self, options: ShardOptions, events: Arc<dyn ShardEvents>) -> Arc<dyn Shard> {
         open(RedisShardConfig::new(&self.server.url()), options, events)
+    }
+
+    fn another(&self) -> Self {
+        Self::start()
+    }
+
+    fn ask_to_drain(&self) {
+        self.command::<()>(&["SET", "campanile:drain", "1"]);
+    }
+
+    fn is_drained(&self) -> bool {
+        self.command(&["EXISTS", "campanile:drained"])
     }
 
     async fn pass(&self, time: Duration) {

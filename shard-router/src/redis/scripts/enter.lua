@@ -7,6 +7,5 @@ expire(KEYS[3], KEYS[4], text(time))
 local keep = math.max(ttl, redis.call('PTTL', KEYS[3]))
 redis.call('PEXPIRE', KEYS[3], keep)
 redis.call('PEXPIRE', KEYS[4], keep)
-note(KEYS[3])
-note(KEYS[4])
+note_members(KEYS[3], {ARGV[1]})
 return {1}

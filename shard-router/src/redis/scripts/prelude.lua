@@ -1,18 +1,12 @@
--- Stands before every data script. KEYS[1] is the partition's owner record, KEYS[2] the set of the keys that changed
--- while it migrates. A script returns nothing at all where the partition is not served.
+-- Stands before every data script. KEYS[1] is the partition's owner record, KEYS[2] the sorted set of what changed
+-- while it migrates, each by the number of its last change. A script returns nothing at all where the partition is not
+-- served.
 local owner = redis.call('HMGET', KEYS[1], 's', 'f')
 local migrating = owner[1] == 'migrating'
 if owner[1] ~= 'open' and not migrating then
   return false
 end
 local floor = owner[2]
-
--- Notes a key that is written, deleted or given another TTL.
-local function note(key)
-  if migrating then
-    redis.call('SADD', KEYS[2], key)
-  end
-end
 
 -- The server's time in milliseconds.
 local function now()
@@ -23,6 +17,40 @@ end
 -- Numbers are doubles here: exact to 2^53, and printed without an exponent only on request.
 local function text(number)
   return string.format('%.0f', number)
+end
+
+-- Names leave out what all keys of the partition begin with, which is what stands before "dirty".
+local stem = #KEYS[2] - #'dirty'
+
+-- Notes names of what was written, deleted or given another TTL.
+local function note_names(names)
+  local number = redis.call('HINCRBY', KEYS[1], 'd', #names) - #names
+  local noted = {}
+  for index, name in ipairs(names) do
+    noted[2 * index - 1] = text(number + index)
+    noted[2 * index] = name
+  end
+  redis.call('ZADD', KEYS[2], unpack(noted))
+end
+
+-- Notes a key.
+local function note(key)
+  if migrating then
+    note_names({string.sub(key, stem + 1)})
+  end
+end
+
+-- Notes clients, a thousand at most, of the presence whose members' key this is: a large presence is not copied again
+-- for each of them.
+local function note_members(members, clients)
+  if migrating then
+    local channel = string.sub(members, stem + 1 + #'presence:')
+    local names = {}
+    for index, client in ipairs(clients) do
+      names[index] = 'member:' .. #channel .. ':' .. channel .. ':' .. client
+    end
+    note_names(names)
+  end
 end
 
 -- A full server refuses a script's first write or none, and only if that write needs memory. So each script that adds
@@ -58,8 +86,7 @@ local function expire(members, expiry, time)
     if #gone > 0 then
       redis.call('HDEL', members, unpack(gone))
       redis.call('ZREM', expiry, unpack(gone))
-      note(members)
-      note(expiry)
+      note_members(members, gone)
     end
   until #gone < 1000
 end
