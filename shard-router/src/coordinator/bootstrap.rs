@@ -9,7 +9,7 @@ use crate::fence::OwnerRecord;
 use crate::partition::Partition;
 use crate::ring;
 use crate::shard::Probe;
-use crate::topology::{Change, Generation, OpeningContent, ShardId, Topology, WantedShard};
+use crate::topology::{Change, DeploymentId, Generation, OpeningContent, ShardId, Topology, WantedShard};
 
 /// What was found on a shard that answered.
 #[derive(Clone, Debug)]
@@ -53,10 +53,19 @@ pub(super) fn first_topology(
         generation: least.max(latest(found).next()),
         id,
     };
-    Some(
-        Topology::bootstrap(change, entries, placement)
-            .expect("the ring places each partition on a listed shard"),
-    )
+    let topology = Topology::bootstrap(change, entries, placement)
+        .expect("the ring places each partition on a listed shard");
+    Some(Topology {
+        deployment: noted(found).unwrap_or(topology.deployment),
+        ..topology
+    })
+}
+
+/// The deployment that all shards say they belong to: then it is the same one, and its store was lost.
+fn noted(found: &BTreeMap<ShardId, Finding>) -> Option<DeploymentId> {
+    let mut notes = found.values().filter_map(|finding| finding.probe.deployment);
+    let first = notes.next()?;
+    notes.all(|note| note == first).then_some(first)
 }
 
 /// For each partition the shard that holds it open, where exactly one does.

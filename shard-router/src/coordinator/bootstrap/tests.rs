@@ -117,6 +117,25 @@ fn what_one_shard_alone_holds_open_stays_there() {
 }
 
 #[test]
+fn a_deployment_whose_store_was_lost_keeps_its_name_if_all_shards_agree() {
+    let noted = |deployment: Option<u64>| {
+        let mut finding = finding(None, &[]);
+        finding.probe.deployment = deployment.map(DeploymentId);
+        finding
+    };
+    let deployment = |notes: [Option<u64>; 2]| {
+        let [a, b] = notes.map(noted);
+        let found = BTreeMap::from([(id("a"), a), (id("b"), b)]);
+        let topology = first_topology(&configured(&["a", "b"]), &found, Generation(1), 7);
+        topology.unwrap().deployment
+    };
+    assert_eq!(deployment([None, None]), DeploymentId(7));
+    assert_eq!(deployment([Some(3), None]), DeploymentId(3));
+    assert_eq!(deployment([Some(3), Some(3)]), DeploymentId(3));
+    assert_eq!(deployment([Some(3), Some(4)]), DeploymentId(7));
+}
+
+#[test]
 fn the_generation_is_above_everything_known() {
     let configured = configured(&["a"]);
     let noted = BTreeMap::from([(id("a"), finding(Some(41), &[(0, 3, OwnerState::Open)]))]);
