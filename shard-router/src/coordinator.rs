@@ -15,6 +15,10 @@
 //! * `term`: what is done while the lease is held: reading the topology, filling an empty store, one keeper per shard.
 //! * `keeper`: the loop around one shard. A shard that is down delays no other.
 //! * `work`: the acts at a shard.
+//! * `conductor`: announces the plan's moves batch by batch, and drives a [`crate::mover::Attempt`] at each.
+//! * `cleaner`: deletes what partitions have left behind.
+//! * `tidy`: what is done about the shard list when nothing moves.
+//! * `sights`, `outage`: what the keepers see of their shards, and when one is given up.
 //! * `ledger`: the topology as this coordinator knows it; the one place that writes it.
 //!
 //! # The life of a decision
@@ -27,6 +31,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use campanile_common::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::debug;
@@ -37,13 +42,19 @@ use crate::topology::{ShardId, ShardUrl, WantedShard};
 
 mod bootstrap;
 mod check;
+mod cleaner;
+mod conductor;
 mod decision;
 mod keeper;
 mod lease;
 mod ledger;
 mod list;
+mod options;
+mod outage;
 mod requests;
+mod sights;
 mod term;
+mod tidy;
 mod work;
 
 #[cfg(test)]
@@ -51,6 +62,7 @@ mod tests;
 
 pub use check::Unfit;
 pub use list::ListDifference;
+pub use options::{CoordinatorOptions, ManagedBy};
 pub use requests::{Planned, ShardRequests, ShardsStatus, SubmitError};
 
 /// Where the coordinator gets its ways to shards from: the router, which has them open.
@@ -81,6 +93,29 @@ pub struct CoordinatorStatus {
     pub list: Option<ListDifference>,
     /// What keeps which shard from being served, as far as the acting coordinator sees it. Empty elsewhere.
     pub troubles: BTreeMap<ShardId, String>,
+    /// What keeps the wanted shard list from being carried out, as far as the acting coordinator sees it.
+    pub wish: Option<String>,
+    /// The moves that the acting coordinator carries out; `None` elsewhere, and while there are none.
+    pub moves: Option<MoveProgress>,
+}
+
+/// How far moves are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MoveProgress {
+    /// How many partitions the present plan moves.
+    pub planned: usize,
+    /// How many of them are not at their new shard yet, those that are moving included.
+    pub left: usize,
+    /// How many are moving now.
+    pub moving: usize,
+    /// Bytes copied for the plan by this coordinator.
+    pub bytes: u64,
+    /// Since when this coordinator has been carrying the plan out.
+    pub started: Timestamp,
+    /// What is being done, in words.
+    pub stage: String,
+    /// What does not get done at the moment, in words.
+    pub trouble: Option<String>,
 }
 
 /// This gateway's coordinator, acting or waiting for its turn.
@@ -98,6 +133,8 @@ pub struct CoordinatorParts {
     pub gateway: GatewayId,
     /// The shards as this gateway's configuration lists them: they fill an empty store.
     pub configured: BTreeMap<ShardId, WantedShard>,
+    /// How to act.
+    pub options: CoordinatorOptions,
     /// Where topology and lease live.
     pub store: Arc<dyn TopologyStore>,
     /// The ways to the shards.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSource};
 use campanile_shard_router::membership::Membership;
 use campanile_shard_router::memory::{MemoryFactory, MemoryServer, RestartWith};
 use campanile_shard_router::partition::Partition;
@@ -73,6 +73,7 @@ impl Gateway {
         let parts = CoordinatorParts {
             gateway: id.clone(),
             configured: ids.iter().map(|id| (id.clone(), configured(id))).collect(),
+            options: CoordinatorOptions::default(),
             store: Arc::clone(&store),
             shards: Arc::new(Ways(
                 ids.into_iter()

@@ -8,7 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use campanile_common::ChannelName;
 use campanile_shard_router::audience::{Audience, Event};
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSource};
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::shard::{Shard, ShardOptions};
@@ -127,6 +127,7 @@ impl World {
         let coordinator = Coordinator::start(CoordinatorParts {
             gateway,
             configured,
+            options: CoordinatorOptions::default(),
             store,
             shards: Arc::new(Shards(Arc::clone(&router))),
         });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardRequests};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardRequests};
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::store::{GatewayId, TopologyStore};
 use campanile_shard_router::topology::{ShardId, WantedShard};
@@ -160,6 +160,7 @@ fn coordinator(gateway: GatewayId, backend: &Backend, router: &Arc<ClientRouter>
     Coordinator::start(CoordinatorParts {
         gateway,
         configured: backend.configured.clone(),
+        options: CoordinatorOptions::default(),
         store: Arc::clone(&backend.store),
         shards: Arc::clone(router) as _,
     })

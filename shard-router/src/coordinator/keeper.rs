@@ -1,23 +1,36 @@
 //! The loop around one shard: look, decide, act, write down.
+//!
+//! Shards that are being emptied are kept like others. One that was evicted is looked at over a way of its own, until it
+//! answers: then everything there is closed and deleted before it is admitted again. One that does not answer for long
+//! enough, while most gateways miss it too and another shard is there, is evicted.
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{Counter, Unit, counter, describe_counter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::decision::{self, Action, Seal, Sighting};
 use super::ledger::{CommitError, Content, Page};
+use super::outage::{self, Outage};
+use super::sights::Sight;
 use super::term::Term;
 use super::work::{self, Site, WorkError};
+use crate::fence::OwnerRecord;
 use crate::partition::Partition;
-use crate::topology::{Incarnation, ShardId, Topology};
+use crate::shard::{Probe, Shard};
+use crate::store::StoreError;
+use crate::topology::{Generation, Incarnation, ShardEntry, ShardId, ShardState, Topology};
 
 /// How often a shard is looked at: how soon a restarted one is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The same for a shard that was evicted: each look makes a connection of its own.
+const LOOK_AT_LOST_EVERY: Duration = Duration::from_secs(5);
 
 /// How often all owner records of a shard are compared with the topology.
 const AUDIT_EVERY: Duration = Duration::from_secs(30);
@@ -31,7 +44,10 @@ pub(super) struct Keeper {
     /// What was found closed, and as of which count of foreign changes.
     closed: BTreeSet<Partition>,
     as_of: u64,
+    /// Since when it does not answer.
+    outage: Option<Outage>,
     admissions: Counter,
+    evictions: Counter,
 }
 
 /// Why a look at a shard came to nothing.
@@ -43,6 +59,8 @@ enum Trouble {
     Work(#[from] WorkError),
     #[error(transparent)]
     Commit(#[from] CommitError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// When to look again.
@@ -50,12 +68,13 @@ enum Trouble {
 enum Next {
     Now,
     Later,
+    MuchLater,
 }
 
 impl Keeper {
     pub(super) fn new(term: Arc<Term>, id: ShardId) -> Self {
         let pages = term.ledger.pages();
-        let admissions = admissions(&id);
+        let (admissions, evictions) = (admissions(&id), evictions(&id));
         Self {
             term,
             id,
@@ -63,30 +82,44 @@ impl Keeper {
             audited: None,
             closed: BTreeSet::new(),
             as_of: 0,
+            outage: None,
             admissions,
+            evictions,
         }
     }
 
     /// Looks after the shard until aborted.
     pub(super) async fn run(mut self) {
         loop {
-            let page = self.pages.borrow_and_update().clone();
-            let next = match &page.content {
-                Content::Topology(topology) => self.attend(&page, &Arc::clone(topology)).await,
-                Content::Unread | Content::Empty => Next::Later,
-            };
-            if next == Next::Later {
-                self.rest(page.foreign).await;
+            let (next, foreign) = self.take_turn().await;
+            match next {
+                Next::Now => {}
+                Next::Later => self.rest(foreign, LOOK_EVERY).await,
+                Next::MuchLater => self.rest(foreign, LOOK_AT_LOST_EVERY).await,
             }
         }
     }
 
-    /// Waits until it is time, or until somebody else has changed the topology.
-    async fn rest(&mut self, foreign: u64) {
+    /// One look. Nobody announces moves from or to the shard meanwhile.
+    async fn take_turn(&mut self) -> (Next, u64) {
+        let term = Arc::clone(&self.term);
+        let _turn = term.sights.turn(&self.id).await;
+        let page = self.pages.borrow_and_update().clone();
+        let next = match &page.content {
+            Content::Topology(topology) => self.attend(&page, &Arc::clone(topology)).await,
+            Content::Unread | Content::Empty => Next::Later,
+        };
+        (next, page.foreign)
+    }
+
+    /// Waits until it is time, until somebody else has changed the topology, or until something is to be opened at once.
+    async fn rest(&mut self, foreign: u64, time: Duration) {
+        let mut urgent = self.term.urgent.subscribe();
         tokio::select! {
-            () = sleep(LOOK_EVERY) => {}
-            // The sender lives as long as the term, and with it this task.
+            () = sleep(time) => {}
+            // The senders live as long as the term, and with it this task.
             _ = self.pages.wait_for(|page| page.foreign != foreign) => {}
+            _ = urgent.changed() => {}
         }
     }
 
@@ -110,9 +143,22 @@ impl Keeper {
         let Some(entry) = topology.shards.get(&self.id) else {
             return Ok(Next::Later);
         };
-        let shard = self.term.shards.shard(&self.id, &entry.url);
+        let lost = entry.state == ShardState::Lost;
+        let shard = match lost {
+            // Gateways have no connection to it, nor may this one.
+            true => self.term.shards.open_apart(&self.id, &entry.url),
+            false => self.term.shards.shard(&self.id, &entry.url),
+        };
         let shard = shard.map_err(Trouble::NoWay)?;
-        let probe = work::probe(&*shard).await?;
+        let probe = match self.probe(&*shard).await {
+            Ok(probe) => probe,
+            Err(_) if lost => return Ok(Next::MuchLater),
+            Err(error) => {
+                self.miss(page, topology).await?;
+                return Err(error.into());
+            }
+        };
+        self.note(entry, &probe);
         let run = probe.incarnation.clone();
         if std::mem::replace(&mut self.as_of, page.foreign) != page.foreign {
             self.closed.clear();
@@ -134,6 +180,86 @@ impl Keeper {
             Some(Action::Open) => self.open(page, topology, site).await,
             Some(action) => self.seal(page, topology, site, &action).await,
         }
+    }
+
+    /// Asks the shard who it is, and counts how long it keeps silent.
+    async fn probe(&mut self, shard: &dyn Shard) -> Result<Probe, WorkError> {
+        let mut probe = pin!(work::probe(shard));
+        loop {
+            tokio::select! {
+                answer = &mut probe => return answer,
+                () = sleep(LOOK_EVERY) => {
+                    if let Some(outage) = &mut self.outage {
+                        outage.tick(Instant::now().into_std());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes what is seen of a shard that answers.
+    fn note(&mut self, entry: &ShardEntry, probe: &Probe) {
+        self.outage = None;
+        let known = entry.incarnation.as_ref() == Some(&probe.incarnation);
+        let before = self.term.sights.of(&self.id);
+        let sight = Sight {
+            reachable: true,
+            trusted: known && probe.admitted == Some(entry.admitted),
+            // What was asked of a former run is over.
+            drain_asked: probe.drain_asked && known,
+            returned: entry.state == ShardState::Draining
+                && (before.returned || (probe.drain_asked && !known)),
+        };
+        self.term.sights.note(&self.id, sight);
+    }
+
+    /// Notes that the shard does not answer, and evicts it if it has not for long enough.
+    async fn miss(&mut self, page: &Page, topology: &Topology) -> Result<(), Trouble> {
+        let now = Instant::now().into_std();
+        self.outage.get_or_insert_with(|| Outage::begin(now)).tick(now);
+        let before = self.term.sights.of(&self.id);
+        let sight = Sight {
+            reachable: false,
+            trusted: false,
+            ..before
+        };
+        self.term.sights.note(&self.id, sight);
+        if self.is_given_up(topology).await? {
+            self.evict(page).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the shard has been missed for long enough, and it is not this gateway that is cut off.
+    async fn is_given_up(&self, topology: &Topology) -> Result<bool, StoreError> {
+        let lasted = self.outage.map_or(Duration::ZERO, |outage| outage.lasted());
+        if self.term.options.evict_after.is_none_or(|after| lasted < after) {
+            return Ok(false);
+        }
+        let in_use = topology.shards.iter();
+        let in_use = in_use.filter(|(_, entry)| entry.state == ShardState::Active);
+        if !self
+            .term
+            .sights
+            .reaches_another(&self.id, in_use.map(|(id, _)| id))
+        {
+            return Ok(false);
+        }
+        Ok(outage::most_miss(&self.term.store.gateways().await?, &self.id))
+    }
+
+    async fn evict(&mut self, page: &Page) -> Result<(), CommitError> {
+        let id = &self.id;
+        let commit = self
+            .term
+            .ledger
+            .commit(page, page.least, |topology, change| topology.evict(change, id));
+        let generation = commit.await?.generation;
+        self.outage = None;
+        self.evictions.increment(1);
+        error!(shard = %id, %generation, "a shard is lost: its partitions are opened elsewhere");
+        self.term.hurry();
+        Ok(())
     }
 
     /// Compares the records with the topology if it is time to.
@@ -169,6 +295,7 @@ impl Keeper {
         );
         let sealed = seal.generation;
         site.seal(seal.commands).await?;
+        self.clear_out(topology, site, (&records, sealed)).await?;
         let id = &self.id;
         let run = site.run;
         let commit = self
@@ -185,6 +312,27 @@ impl Keeper {
         self.audited = audited;
         self.tell(action, run, &written);
         Ok(Next::Now)
+    }
+
+    /// What a shard has to be rid of before it is admitted: everything, if it was lost, for nothing there counts any
+    /// more; the wish to be drained, if it is another run that comes.
+    async fn clear_out(
+        &self,
+        topology: &Topology,
+        site: Site<'_>,
+        (records, sealed): (&[(Partition, OwnerRecord)], Generation),
+    ) -> Result<(), WorkError> {
+        let Some(entry) = topology.shards.get(&self.id) else {
+            return Ok(());
+        };
+        if entry.state == ShardState::Lost {
+            let left = records.iter().map(|(partition, _)| (*partition, sealed));
+            site.clean(left.collect()).await?;
+        }
+        if entry.incarnation.as_ref() != Some(site.run) {
+            work::in_time(site.shard.note_drained(site.run, false)).await?;
+        }
+        Ok(())
     }
 
     fn tell(&self, action: &Action, run: &Incarnation, written: &Topology) {
@@ -250,6 +398,16 @@ fn admissions(shard: &ShardId) -> Counter {
         NAME,
         Unit::Count,
         "Incarnations of a shard, or data found exchanged under one, that this gateway's coordinator admitted"
+    );
+    counter!(NAME, "shard" => shard.to_string())
+}
+
+fn evictions(shard: &ShardId) -> Counter {
+    const NAME: &str = "campanile_shard_evictions_total";
+    describe_counter!(
+        NAME,
+        Unit::Count,
+        "How often this gateway's coordinator gave a shard up and opened its partitions elsewhere"
     );
     counter!(NAME, "shard" => shard.to_string())
 }

@@ -66,6 +66,8 @@ async fn lead(
     board.send_modify(|status| {
         status.leading = false;
         status.troubles.clear();
+        status.wish = None;
+        status.moves = None;
     });
 }
 

@@ -10,11 +10,13 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use super::bootstrap::{Finding, first_topology};
+use super::conductor::Conductor;
 use super::keeper::Keeper;
 use super::lease::note_list;
 use super::ledger::{Content, Ledger, Page};
+use super::sights::Sights;
 use super::work::{self, Site, WorkError};
-use super::{CoordinatorParts, CoordinatorStatus, ShardSource};
+use super::{CoordinatorOptions, CoordinatorParts, CoordinatorStatus, ShardSource, cleaner};
 use crate::store::TopologyStore;
 use crate::topology::{ShardId, Token, Topology, WantedShard};
 
@@ -31,8 +33,12 @@ pub(super) struct Term {
     pub(super) shards: Arc<dyn ShardSource>,
     pub(super) token: Token,
     pub(super) board: watch::Sender<CoordinatorStatus>,
+    pub(super) options: CoordinatorOptions,
+    pub(super) sights: Sights,
+    /// Wakes the keepers: something has been decided that they should carry out at once.
+    pub(super) urgent: watch::Sender<()>,
+    pub(super) store: Arc<dyn TopologyStore>,
     configured: BTreeMap<ShardId, WantedShard>,
-    store: Arc<dyn TopologyStore>,
 }
 
 impl Term {
@@ -46,17 +52,27 @@ impl Term {
             shards: parts.shards,
             token,
             board,
-            configured: parts.configured,
+            options: parts.options,
+            sights: Sights::default(),
+            urgent: watch::Sender::new(()),
             store: parts.store,
+            configured: parts.configured,
         }
     }
 
-    /// Follows the topology and keeps a keeper for each of its shards, until aborted.
+    /// Has all keepers look at once.
+    pub(super) fn hurry(&self) {
+        self.urgent.send_replace(());
+    }
+
+    /// Follows the topology, keeps a keeper for each of its shards, moves and cleans, until aborted.
     pub(super) async fn run(self: Arc<Self>) {
         let mut changes = self.store.changes();
         let mut pages = self.ledger.pages();
         let mut keepers = Keepers::default();
+        let mut others = Others::start(&self);
         loop {
+            others.keep(&self);
             changes.mark_unchanged();
             let content = match self.ledger.refresh().await {
                 Ok(page) => self.found_if_empty(page).await,
@@ -128,6 +144,30 @@ impl Term {
             });
         }
         looks.join_all().await.into_iter().flatten().collect()
+    }
+}
+
+/// What a term does besides keeping its shards, ended with it.
+struct Others(JoinSet<()>);
+
+impl Others {
+    fn start(term: &Arc<Term>) -> Self {
+        let mut others = Self(JoinSet::new());
+        others.begin(term);
+        others
+    }
+
+    fn begin(&mut self, term: &Arc<Term>) {
+        self.0.spawn(Conductor::new(Arc::clone(term)).run());
+        self.0.spawn(cleaner::run(Arc::clone(term)));
+    }
+
+    /// Begins anew if one of them has failed: by themselves they never end.
+    fn keep(&mut self, term: &Arc<Term>) {
+        if self.0.try_join_next().is_some() {
+            self.0 = JoinSet::new();
+            self.begin(term);
+        }
     }
 }
 

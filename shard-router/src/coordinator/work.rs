@@ -13,7 +13,7 @@ use crate::topology::{Generation, Incarnation, OpeningContent, PartitionState, S
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The same for a wipe, which walks over every key of the shard in steps that each have a deadline of their own.
-const WIPE_DEADLINE: Duration = Duration::from_secs(600);
+pub(super) const WIPE_DEADLINE: Duration = Duration::from_secs(600);
 
 /// How many fence commands go out at once: few enough that a batch is answered well within a command's time.
 const BATCH: usize = 512;
@@ -170,7 +170,16 @@ impl Site<'_> {
             .map(|(opening, (_, reply))| (opening, reply)))
     }
 
-    async fn fence(
+    /// Deletes what closed partitions hold.
+    pub(super) async fn clean(&self, partitions: Vec<(Partition, Generation)>) -> Result<(), WorkError> {
+        if partitions.is_empty() {
+            return Ok(());
+        }
+        within(WIPE_DEADLINE, self.shard.clean(self.run, partitions)).await
+    }
+
+    /// Carries out commands, in order, answered one by one.
+    pub(super) async fn fence(
         &self,
         commands: Vec<(Partition, FenceCommand)>,
     ) -> Result<Vec<(Partition, FenceReply)>, WorkError> {
@@ -240,11 +249,11 @@ fn openings(topology: &Topology, id: &ShardId) -> impl Iterator<Item = Opening> 
     openings.into_iter()
 }
 
-async fn in_time<T>(answer: ShardFuture<T>) -> Result<T, WorkError> {
+pub(super) async fn in_time<T>(answer: ShardFuture<T>) -> Result<T, WorkError> {
     within(DEADLINE, answer).await
 }
 
-async fn within<T>(deadline: Duration, answer: ShardFuture<T>) -> Result<T, WorkError> {
+pub(super) async fn within<T>(deadline: Duration, answer: ShardFuture<T>) -> Result<T, WorkError> {
     match timeout(deadline, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(WorkError::Silent),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorParts, ShardSource};
+use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSource};
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::shard::ShardOptions;
@@ -34,6 +34,7 @@ pub(super) async fn router() -> Arc<Router<Hub<Connection>>> {
     let coordinator = Coordinator::start(CoordinatorParts {
         gateway: gateway.clone(),
         configured,
+        options: CoordinatorOptions::default(),
         store: Arc::clone(&store),
         shards: Arc::clone(&router) as Arc<dyn ShardSource>,
     });

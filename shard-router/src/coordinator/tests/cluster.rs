@@ -8,7 +8,7 @@ use bytes::Bytes;
 use campanile_common::{ChannelName, Epoch, Offset, Position, Timestamp};
 use tokio::time::{Instant, sleep};
 
-use super::super::{Coordinator, CoordinatorParts, ShardSource};
+use super::super::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSource};
 use super::OwnerState;
 use crate::memory::{MemoryServer, MemoryShard};
 use crate::partition::Partition;
@@ -124,6 +124,7 @@ impl Cluster {
         CoordinatorParts {
             gateway: Self::gateway(name),
             configured: ids.clone().map(|id| (id.clone(), configured(id))).collect(),
+            options: CoordinatorOptions::default(),
             store: Arc::new(InterceptedStore::new(self.store.clone(), Arc::clone(store))),
             shards: Arc::new(Ways(ids.map(|id| (id.clone(), way(id))).collect())),
         }

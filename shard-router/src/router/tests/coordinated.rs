@@ -2,7 +2,7 @@
 
 use super::cluster::shard;
 use super::*;
-use crate::coordinator::{Coordinator, CoordinatorParts};
+use crate::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts};
 use crate::memory::RestartWith;
 use crate::partition::Partition;
 use crate::topology::{ShardUrl, WantedShard};
@@ -23,6 +23,7 @@ async fn an_empty_deployment_serves_and_takes_a_restarted_shard_back() {
     let _coordinator = Coordinator::start(CoordinatorParts {
         gateway: GatewayId("g1".into()),
         configured: (1..=2).map(configured).collect(),
+        options: CoordinatorOptions::default(),
         store: cluster.store.clone(),
         shards: router.clone(),
     });
