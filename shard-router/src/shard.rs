@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
@@ -86,7 +87,8 @@ pub trait Shard: Send + Sync + 'static {
     /// down or breaks meanwhile; then none of them is subscribed.
     fn subscribe(&self, channels: Vec<(Partition, ChannelName)>) -> ShardFuture<()>;
 
-    /// Unsubscribes channels; resolves when acknowledged.
+    /// Unsubscribes channels; resolves when that is acknowledged and what their link brought before has been handed to
+    /// [`ShardEvents`]: nothing of them comes any more.
     fn unsubscribe(&self, channels: Vec<(Partition, ChannelName)>) -> ShardFuture<()>;
 
     /// How many Pub/Sub links there are; see [`lane_of`].
@@ -221,6 +223,12 @@ pub fn lane_of(partition: Partition, lanes: u8) -> u8 {
     u8::try_from(partition.index() % usize::from(lanes.max(1))).expect("a remainder of a u8 fits u8")
 }
 
+/// The serial of a link that has just come up; see [`LinkId`].
+pub(crate) fn next_serial() -> u64 {
+    static SERIAL: AtomicU64 = AtomicU64::new(1);
+    SERIAL.fetch_add(1, Ordering::Relaxed)
+}
+
 /// What a shard tells its router. Called from the link's own task, in the link's order; must not block.
 pub trait ShardEvents: Send + Sync + 'static {
     /// A message arrived on a link.
@@ -244,7 +252,7 @@ pub struct LinkId {
     pub shard: ShardId,
     /// Which of the shard's links; see [`lane_of`].
     pub lane: u8,
-    /// Unique within this process: a link that is made anew has another.
+    /// Unique among all shards' links within this process; a link that is made anew has a higher one.
     pub serial: u64,
 }
 

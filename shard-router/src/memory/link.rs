@@ -2,7 +2,6 @@
 //! attaches anew after every break.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,13 +11,11 @@ use super::shard::{LinkUp, Shared};
 use super::state::{LinkEvent, LinkKey};
 use crate::shard::inbox::{Inbox, InboxReader, inbox};
 use crate::shard::intent::Intent;
-use crate::shard::{LinkId, ShardEvents};
+use crate::shard::{LinkId, ShardEvents, next_serial};
 use crate::topology::Incarnation;
 
 /// How long a link that broke stays down.
 const RETRY: Duration = Duration::from_millis(20);
-
-static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// Keeps link `lane` up until the shard is closed.
 pub(super) async fn keep_up(shared: Arc<Shared>, lane: u8, events: Arc<dyn ShardEvents>) {
@@ -56,7 +53,7 @@ struct Link {
 fn attach(shared: &Shared, lane: u8, run: &Incarnation) -> Option<Link> {
     let (inbox, reader) = inbox(shared.options.inbox_messages, shared.options.inbox_bytes);
     let key = shared.server.attach(run, Arc::clone(&inbox))?;
-    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let serial = next_serial();
     let id = LinkId {
         shard: shared.id.clone(),
         lane,

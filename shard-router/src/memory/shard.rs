@@ -152,6 +152,13 @@ impl Shared {
         }
     }
 
+    /// The inboxes of those of `links` that are up.
+    fn inboxes_of(&self, links: &[LinkKey]) -> Vec<Arc<Inbox<LinkEvent>>> {
+        let all = self.links.lock();
+        let concerned = all.iter().flatten().filter(|up| links.contains(&up.key));
+        concerned.map(|up| Arc::clone(&up.inbox)).collect()
+    }
+
     fn links_are_up(&self) -> bool {
         let links = self.links.lock();
         links
@@ -298,9 +305,19 @@ impl Shard for MemoryShard {
             Ok(links) => links,
             Err(error) => return self.answer(Operation::Unsubscribe, Submitted::Answered(Err(error))),
         };
-        self.data(Operation::Unsubscribe, move |state, _| {
+        let inboxes = self.0.inboxes_of(&links);
+        let done = self.data(Operation::Unsubscribe, move |state, _| {
             for ((partition, channel), link) in channels.iter().zip(&links) {
                 state.unsubscribe(*link, *partition, channel);
+            }
+            Ok(())
+        });
+        Box::pin(async move {
+            done.await?;
+            for inbox in inboxes {
+                if !inbox.passed().await {
+                    return Err(link_is_down());
+                }
             }
             Ok(())
         })

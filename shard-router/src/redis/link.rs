@@ -8,7 +8,6 @@ mod dispatcher;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use campanile_common::ChannelName;
 use tokio::sync::watch;
@@ -23,12 +22,10 @@ use super::upkeep::{self, Life};
 use crate::partition::Partition;
 use crate::shard::inbox::{Inbox, InboxReader, inbox};
 use crate::shard::intent::Intent;
-use crate::shard::{LinkId, ShardError, ShardEvents};
+use crate::shard::{LinkId, ShardError, ShardEvents, next_serial};
 
 /// Requests carried out together at most.
 const BATCH: usize = 256;
-
-static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// The end into which subscriptions are submitted.
 pub(super) struct Link {
@@ -137,7 +134,7 @@ impl Life for LinkTask {
             inbox,
             reader,
         } = established;
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let serial = next_serial();
         let id = LinkId {
             shard: self.context.shard.clone(),
             lane: self.lane,
@@ -172,7 +169,7 @@ impl LinkTask {
     async fn serve(
         &mut self,
         mut connection: Connection,
-        inbox: &Inbox<Arrival>,
+        inbox: &Arc<Inbox<Arrival>>,
         intent: &mut watch::Receiver<Intent>,
         requests: &mut Requests<Subscription, ()>,
     ) -> String {
@@ -214,7 +211,7 @@ fn ended(inbox: &Inbox<Arrival>) -> String {
 async fn carry_out(
     connection: &mut Connection,
     batch: Vec<Request>,
-    inbox: &Inbox<Arrival>,
+    inbox: &Arc<Inbox<Arrival>>,
 ) -> Result<(), Broken> {
     let mut waiting = VecDeque::from(Request::refuse_late(batch, Instant::now()));
     while let Some(first) = waiting.pop_front() {
@@ -232,6 +229,10 @@ async fn carry_out(
         if result.is_err() {
             group.extend(waiting.drain(..));
         }
+        if result.is_ok() && group[0].work.change == Change::Unsubscribe {
+            tokio::spawn(answer_when_passed(Arc::clone(inbox), group));
+            continue;
+        }
         for request in group {
             // The link ends with an error, and with it whatever was subscribed: nothing has been done.
             let answer = result
@@ -242,6 +243,19 @@ async fn carry_out(
         result?;
     }
     Ok(())
+}
+
+/// Answers UNSUBSCRIBEs that the server has acknowledged once the router has been handed what came before.
+async fn answer_when_passed(inbox: Arc<Inbox<Arrival>>, group: Vec<Request>) {
+    let passed = inbox.passed().await;
+    for request in group {
+        let answer = if passed {
+            Ok(())
+        } else {
+            Err(ShardError::Unavailable(ended(&inbox)))
+        };
+        request.answer(answer);
+    }
 }
 
 async fn change(connection: &mut Connection, group: &[Request]) -> Result<(), Broken> {

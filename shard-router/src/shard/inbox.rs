@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// The end into which messages are put; never waits.
 pub(crate) struct Inbox<T> {
-    sender: Mutex<Option<mpsc::Sender<(T, usize)>>>,
+    sender: Mutex<Option<mpsc::Sender<Item<T>>>>,
     gauge: Arc<Gauge>,
     closed: Notify,
     overflowed: AtomicBool,
@@ -18,8 +18,15 @@ pub(crate) struct Inbox<T> {
 
 /// The end from which they are taken.
 pub(crate) struct InboxReader<T> {
-    receiver: mpsc::Receiver<(T, usize)>,
+    receiver: mpsc::Receiver<Item<T>>,
     gauge: Arc<Gauge>,
+}
+
+enum Item<T> {
+    /// With its size.
+    Message(T, usize),
+    /// Told when everything before it has been taken and handled.
+    Passed(oneshot::Sender<()>),
 }
 
 struct Gauge {
@@ -51,12 +58,25 @@ impl<T> Inbox<T> {
         let Some(open) = sender.as_ref() else { return };
         let waiting = self.gauge.bytes.fetch_add(size, Ordering::Relaxed);
         let fits = waiting == 0 || waiting.saturating_add(size) <= self.gauge.limit;
-        if fits && open.try_send((message, size)).is_ok() {
+        if fits && open.try_send(Item::Message(message, size)).is_ok() {
             return;
         }
         *sender = None;
         self.overflowed.store(true, Ordering::Relaxed);
         self.closed.notify_one();
+    }
+
+    /// Resolves once all that is inside now has been taken and handled: the reader has asked for what follows it. False
+    /// if it was closed before.
+    pub(crate) async fn passed(&self) -> bool {
+        let sender = self.sender.lock().clone();
+        let Some(sender) = sender else { return false };
+        let (passed, told) = oneshot::channel();
+        if sender.send(Item::Passed(passed)).await.is_err() {
+            return false;
+        }
+        drop(sender);
+        told.await.is_ok()
     }
 
     /// Lets nothing more in; what is inside can still be taken.
@@ -84,9 +104,16 @@ impl<T> Inbox<T> {
 impl<T> InboxReader<T> {
     /// The next message; `None` when the inbox is closed and empty. Cancel safe.
     pub(crate) async fn next(&mut self) -> Option<T> {
-        let (message, size) = self.receiver.recv().await?;
-        self.gauge.bytes.fetch_sub(size, Ordering::Relaxed);
-        Some(message)
+        loop {
+            match self.receiver.recv().await? {
+                Item::Message(message, size) => {
+                    self.gauge.bytes.fetch_sub(size, Ordering::Relaxed);
+                    return Some(message);
+                }
+                // Nobody may wait for it any more.
+                Item::Passed(passed) => drop(passed.send(())),
+            }
+        }
     }
 }
 
@@ -116,6 +143,25 @@ mod tests {
         assert_eq!(reader.next().await, Some('a'));
         assert_eq!(reader.next().await, Some('b'));
         assert_eq!(reader.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_inside_has_passed_when_the_reader_asks_for_more() {
+        let (inbox, mut reader) = inbox(1, 100);
+        inbox.push('a', 1);
+        let passing = inbox.passed();
+        tokio::pin!(passing);
+        let soon = std::time::Duration::from_millis(1);
+        assert!(tokio::time::timeout(soon, &mut passing).await.is_err());
+        assert_eq!(reader.next().await, Some('a'));
+        assert!(
+            tokio::time::timeout(soon, &mut passing).await.is_err(),
+            "it is not handled yet"
+        );
+        let more = tokio::time::timeout(soon, reader.next());
+        assert_eq!(tokio::join!(passing, more).0, true);
+        inbox.close();
+        assert!(!inbox.passed().await);
     }
 
     #[tokio::test]
