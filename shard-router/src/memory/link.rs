@@ -79,7 +79,7 @@ async fn live(shared: &Shared, mut link: Link, events: &dyn ShardEvents, signals
     tracing::info!(shard = %link.id.shard, lane = link.id.lane, "link up");
     events.link_up(&link.id);
     let unanswered = tokio::select! {
-        () = hand_over(&link.id, &mut link.reader, events) => false,
+        () = hand_over(&link.id, &mut link.reader, events, shared.server.condition()) => false,
         unanswered = signals.until_unusable(&link.run, shared.options.command_timeout) => unanswered,
     };
     shared.link_ended(link.id.lane, unanswered);
@@ -92,8 +92,15 @@ async fn live(shared: &Shared, mut link: Link, events: &dyn ShardEvents, signals
     events.link_down(&link.id);
 }
 
-async fn hand_over(id: &LinkId, reader: &mut InboxReader<LinkEvent>, events: &dyn ShardEvents) {
+async fn hand_over(
+    id: &LinkId,
+    reader: &mut InboxReader<LinkEvent>,
+    events: &dyn ShardEvents,
+    mut condition: watch::Receiver<Condition>,
+) {
     while let Some(event) = reader.next().await {
+        // Fails only when the server is gone, and then nothing holds it up.
+        let _ = condition.wait_for(|condition| !condition.stalled).await;
         match event {
             LinkEvent::Message { channel, message } => events.message(id, &channel, message),
             LinkEvent::Marker {

@@ -50,6 +50,7 @@ pub(super) struct Condition {
     pub(super) run: Incarnation,
     pub(super) up: bool,
     pub(super) paused: bool,
+    pub(super) stalled: bool,
 }
 
 /// What a restarted server finds on its disk.
@@ -97,6 +98,7 @@ impl MemoryServer {
             run,
             up: true,
             paused: false,
+            stalled: false,
         });
         Self {
             inner: Mutex::new(inner),
@@ -136,6 +138,11 @@ impl MemoryServer {
         self.condition.send_modify(|condition| condition.paused = false);
     }
 
+    /// Holds up what links bring, as a slow network does, or lets it go on. Commands are carried out meanwhile.
+    pub fn stall(&self, stalled: bool) {
+        self.condition.send_modify(|condition| condition.stalled = stalled);
+    }
+
     /// Ends the process; its data stays on its disk until a restart decides.
     pub fn stop(&self) {
         let mut inner = self.inner.lock();
@@ -160,6 +167,7 @@ impl MemoryServer {
             run,
             up: true,
             paused: false,
+            stalled: false,
         });
     }
 
