@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
+use parking_lot::RwLock;
 use tokio::time::{Instant, timeout_at};
 
 use super::config::{RedisConfigError, RedisShardConfig};
@@ -23,7 +24,8 @@ const BACKOFF_MOST: Duration = Duration::from_secs(2);
 
 /// Makes connections to one server.
 pub(super) struct Connector {
-    client: Client,
+    /// Where the server is and how to get in; may be told anew.
+    client: RwLock<Client>,
     pub(super) keys: Keys,
     timeout: Duration,
 }
@@ -61,10 +63,15 @@ impl Connector {
     pub(super) fn new(config: &RedisShardConfig, timeout: Duration) -> Result<Self, RedisConfigError> {
         let keys = Keys::new(config.checked_prefix()?);
         Ok(Self {
-            client: config.client()?,
+            client: RwLock::new(config.client()?),
             keys,
             timeout,
         })
+    }
+
+    /// Connects as `other` does from now on. The keys stay: they are the same in the whole deployment.
+    pub(super) fn follow(&self, other: &Self) {
+        *self.client.write() = other.client.read().clone();
     }
 
     /// When something that starts now must have ended.
@@ -92,7 +99,8 @@ impl Connector {
                 push(info);
                 Ok::<(), std::convert::Infallible>(())
             });
-        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        let client = self.client.read().clone();
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let redis = match timeout_at(deadline, connecting).await {
             Ok(connected) => connected.map_err(|error| reply::words(&error))?,
             Err(_) => return Err("connecting took too long".to_owned()),
