@@ -1,11 +1,12 @@
 //! The gateway as a program: the parts in the order in which they are made, and their end in the reverse order.
 //!
 //! Configuration, log, metrics, sockets; topology store and ways to the shards (`shards`); router, connections, cluster,
-//! coordinator (`gateway`); HTTP. The sockets come early, so that a taken address ends the start before anything
+//! coordinator (`gateway`); what keeps the list of shards (`lists`); HTTP. The sockets come early, so that a taken address ends the start before anything
 //! else has happened; they are announced last, when there is somebody to answer.
 
 mod announce;
 mod gateway;
+mod lists;
 mod page;
 mod readiness;
 mod requests;
@@ -24,6 +25,7 @@ use crate::http::{Endpoints, routers};
 use crate::logging;
 
 use gateway::Gateway;
+use lists::Origin;
 use signals::Signals;
 use sockets::{Serving, Sockets};
 
@@ -40,7 +42,7 @@ pub fn serve(sources: &Sources) -> Exit {
         .enable_all()
         .build()
         .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(run(config)));
+        .and_then(|runtime| runtime.block_on(run(sources, config)));
     ended.unwrap_or_else(|error| fail(&error))
 }
 
@@ -54,12 +56,16 @@ fn fail(error: &anyhow::Error) -> Exit {
     }
 }
 
-async fn run(config: Config) -> anyhow::Result<Exit> {
+async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let origin = Origin {
+        sources: sources.clone(),
+        hangups: signals::hangups().context("cannot listen for signals")?,
+    };
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
     let sockets = Sockets::bind(&config.http).await?;
-    let (gateway, api) = Gateway::start(&config, sockets.public())?;
+    let (gateway, api) = Gateway::start(&config, origin, sockets.public())?;
     let endpoints = Endpoints {
         clients: gateway.clients(&config),
         api: config

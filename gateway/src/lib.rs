@@ -10,8 +10,9 @@
 //! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
 //!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`];
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
-//! - what operators touch: [`config`] (files, variables and flags → validated options), [`cli`], [`shards`] (which there
-//!   are, and changing that), [`http`] (listening, readiness, the page), [`exporter`] (metrics), [`logging`];
+//! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
+//!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
+//!   page), [`exporter`] (metrics), [`logging`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data

@@ -1,12 +1,21 @@
 //! The list of shards: where it comes from while the gateway runs, and how it gets into the topology.
 //!
-//! - [`file`], [`reload`]: the configuration file, watched, and what is taken over of it;
-//! - [`dns`], [`sightings`], [`resolver`]: a name in the DNS, what its answers mean, asking for it;
-//! - [`notes`]: what operators should know of it.
+//! - [`file`](mod@file), [`reload`]: the configuration file, watched, and what is taken over of it;
+//! - [`resolver`], [`dns`], [`sightings`], [`discovery`]: asking the DNS, what an answer says, what several say, and doing it
+//!   while this gateway coordinates;
+//! - [`lists`]: which of these lists count;
+//! - [`proposer`]: proposes them until the store has answered;
+//! - [`notes`]: what operators should know of all this.
 
+pub mod discovery;
 pub mod dns;
 pub mod file;
+pub mod lists;
 pub mod notes;
+pub mod proposer;
 pub mod reload;
 pub mod resolver;
 pub mod sightings;
+
+#[cfg(test)]
+pub(crate) mod testing;

@@ -8,6 +8,7 @@
 //!
 //! * `decision`: what to do about a shard, from the topology and what is seen of it. Pure.
 //! * `bootstrap`: the first topology of an empty store. Pure.
+//! * `configured`, `options`: the shards that this gateway is told of, and how to act.
 //! * `list`: how the configured shards and the topology's differ. Pure.
 //! * `check`: what is checked of a server before it becomes a shard.
 //! * `requests`: requests about the shard list, from any gateway.
@@ -38,12 +39,13 @@ use tracing::debug;
 
 use crate::shard::Shard;
 use crate::store::{GatewayId, TopologyStore};
-use crate::topology::{ShardId, ShardUrl, WantedShard};
+use crate::topology::{ShardId, ShardUrl};
 
 mod bootstrap;
 mod check;
 mod cleaner;
 mod conductor;
+mod configured;
 mod decision;
 mod keeper;
 mod lease;
@@ -61,6 +63,7 @@ mod work;
 mod tests;
 
 pub use check::Unfit;
+pub use configured::{ConfiguredShards, ShardList};
 pub use list::ListDifference;
 pub use options::{CoordinatorOptions, ManagedBy};
 pub use requests::{Planned, ShardRequests, ShardsStatus, SubmitError};
@@ -88,8 +91,8 @@ pub trait ShardSource: Send + Sync + 'static {
 pub struct CoordinatorStatus {
     /// Whether this gateway's coordinator is the one that acts.
     pub leading: bool,
-    /// How the configured shards differ from the topology's; `None` where they agree or no topology is known. Nothing
-    /// is altered because of it.
+    /// How the configured shards differ from those that count; `None` where they agree, where it does not matter, or
+    /// where no topology is known. Nothing is altered because of it.
     pub list: Option<ListDifference>,
     /// What keeps which shard from being served, as far as the acting coordinator sees it. Empty elsewhere.
     pub troubles: BTreeMap<ShardId, String>,
@@ -132,7 +135,7 @@ pub struct CoordinatorParts {
     /// This gateway.
     pub gateway: GatewayId,
     /// The shards as this gateway's configuration lists them: they fill an empty store.
-    pub configured: BTreeMap<ShardId, WantedShard>,
+    pub configured: ConfiguredShards,
     /// How to act.
     pub options: CoordinatorOptions,
     /// Where topology and lease live.

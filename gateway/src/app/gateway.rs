@@ -1,19 +1,18 @@
 //! The parts of a running gateway.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardRequests};
+use campanile_shard_router::coordinator::{ConfiguredShards, Coordinator, CoordinatorParts, ShardRequests};
 use campanile_shard_router::router::{Router, RouterConfig};
 use campanile_shard_router::store::{GatewayId, TopologyStore};
-use campanile_shard_router::topology::{ShardId, WantedShard};
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
+use super::lists::{ListKeeper, Origin};
 use super::readiness::Probe;
 use super::requests::Requests;
-use super::shards::Backend;
+use super::shards::{Backend, coordinator_options};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
@@ -35,8 +34,9 @@ pub(super) type ClientRouter = Router<Hub<Connection>>;
 pub(super) struct Gateway {
     name: String,
     store: Arc<dyn TopologyStore>,
-    /// The shards that this gateway was told of.
-    configured: BTreeMap<ShardId, WantedShard>,
+    /// The shards that this gateway is told of.
+    configured: ConfiguredShards,
+    lists: ListKeeper,
     router: Arc<ClientRouter>,
     host: Arc<Host>,
     coordinator: Coordinator,
@@ -49,12 +49,13 @@ impl Gateway {
     /// Makes the parts and begins their work. Nothing that is out of reach keeps it from starting.
     pub(super) fn start(
         config: &Config,
+        origin: Origin,
         address: SocketAddr,
     ) -> anyhow::Result<(Self, Api<Hub<Connection>>)> {
         let name = config.node_name.clone().unwrap_or_else(|| made_up_name(address));
         let id = unique_id(&name);
         tracing::info!(gateway = %id.0, "starting");
-        let backend = Backend::open(config)?;
+        let mut backend = Backend::open(config)?;
         let router = Router::start(
             router_config(config),
             Arc::new(Hub::new(EncodedCounters::register())),
@@ -63,7 +64,7 @@ impl Gateway {
             id.clone(),
         );
         let host = host(config, &router);
-        let coordinator = coordinator(id.clone(), &backend, &router);
+        let coordinator = coordinator(id.clone(), config, &backend, &router);
         let local = LocalConnections::new(
             Arc::clone(&host),
             id.0.to_string(),
@@ -87,6 +88,7 @@ impl Gateway {
         );
         let gateway = Self {
             name,
+            lists: ListKeeper::start(config, origin, &mut backend, &router, &coordinator),
             coordinator,
             store: backend.store,
             configured: backend.configured,
@@ -125,6 +127,7 @@ impl Gateway {
             store: Arc::clone(&self.store),
             router: Arc::clone(&self.router),
             configured: self.configured.clone(),
+            notes: self.lists.notes(),
             coordinator: self.coordinator.status(),
             ending: self.ending.clone(),
         })
@@ -140,6 +143,7 @@ impl Gateway {
 
     /// Lets others take over what this gateway did for all. The router takes it off the list of gateways.
     pub(super) async fn leave(self) {
+        self.lists.stop().await;
         self.coordinator.stop().await;
         self.router.shutdown().await;
     }
@@ -156,11 +160,16 @@ fn host(config: &Config, router: &Arc<ClientRouter>) -> Arc<Host> {
     host
 }
 
-fn coordinator(gateway: GatewayId, backend: &Backend, router: &Arc<ClientRouter>) -> Coordinator {
+fn coordinator(
+    gateway: GatewayId,
+    config: &Config,
+    backend: &Backend,
+    router: &Arc<ClientRouter>,
+) -> Coordinator {
     Coordinator::start(CoordinatorParts {
         gateway,
         configured: backend.configured.clone(),
-        options: CoordinatorOptions::default(),
+        options: coordinator_options(&config.cluster),
         store: Arc::clone(&backend.store),
         shards: Arc::clone(router) as _,
     })

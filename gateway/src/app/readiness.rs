@@ -1,9 +1,8 @@
 //! What this gateway can reach.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use campanile_shard_router::coordinator::{CoordinatorStatus, ShardSource as _};
+use campanile_shard_router::coordinator::{ConfiguredShards, CoordinatorStatus, ShardSource as _};
 use campanile_shard_router::router::ShardHealth;
 use campanile_shard_router::shard::ShardStatus;
 use campanile_shard_router::store::TopologyStore;
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gateway::ClientRouter;
 use crate::http::{Readiness, ReadyReport, ShardReport, StoreReport};
+use crate::shard_list::notes::Notes;
 use crate::shards;
 
 /// Asks the parts.
@@ -20,8 +20,9 @@ pub(super) struct Probe {
     pub(super) gateway: String,
     pub(super) store: Arc<dyn TopologyStore>,
     pub(super) router: Arc<ClientRouter>,
-    /// The shards that this gateway was told of.
-    pub(super) configured: BTreeMap<ShardId, WantedShard>,
+    /// The shards that this gateway is told of.
+    pub(super) configured: ConfiguredShards,
+    pub(super) notes: Notes,
     pub(super) coordinator: watch::Receiver<CoordinatorStatus>,
     pub(super) ending: CancellationToken,
 }
@@ -48,6 +49,7 @@ impl Readiness for Probe {
             .map(|shard| shard.name.clone())
             .collect();
         let problems = problems(&self.coordinator.borrow());
+        let notes = self.notes();
         let shutting_down = self.ending.is_cancelled();
         let reaches_all = topology.is_some() && store.reachable && missing.is_empty();
         ReadyReport {
@@ -60,19 +62,28 @@ impl Readiness for Probe {
             shards,
             missing,
             problems,
+            notes,
         }
     }
 }
 
 impl Probe {
+    /// What does not keep it from being ready.
+    fn notes(&self) -> Vec<String> {
+        let coordinator = self.coordinator.borrow();
+        let list = coordinator.list.as_ref();
+        let list = list.map(|difference| format!("shards: {difference}"));
+        list.into_iter().chain(self.notes.texts()).collect()
+    }
+
     /// How the shards are before there is a topology: those that will fill it.
     fn configured_health(&self) -> Vec<ShardHealth> {
-        let shards = self.configured.iter();
-        let health = |(id, configured): (&ShardId, &WantedShard)| {
-            let shard = self.router.shard(id, &configured.url).ok()?;
+        let shards = self.configured.list().into_iter();
+        let health = |(id, configured): (ShardId, WantedShard)| {
+            let shard = self.router.shard(&id, &configured.url).ok()?;
             Some(ShardHealth {
-                id: id.clone(),
-                address: configured.address.clone(),
+                id,
+                address: configured.address,
                 status: shard.status(),
                 partitions: 0,
                 opening: 0,
@@ -117,13 +128,8 @@ fn shard(state: ShardState, health: ShardHealth) -> ShardReport {
 
 /// What the coordinator sees and the shards' connections do not show.
 fn problems(status: &CoordinatorStatus) -> Vec<String> {
-    let list = status
-        .list
-        .as_ref()
-        .map(|difference| format!("shards: {difference}"));
-    let troubles = status
-        .troubles
-        .iter()
-        .map(|(shard, trouble)| format!("{shard}: {trouble}"));
-    list.into_iter().chain(troubles).collect()
+    let troubles = status.troubles.iter();
+    troubles
+        .map(|(shard, trouble)| format!("{shard}: {trouble}"))
+        .collect()
 }

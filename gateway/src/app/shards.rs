@@ -1,16 +1,18 @@
 //! The topology store and the ways to the shards, as configured. The rest of the gateway does not know which kind they are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use campanile_shard_router::coordinator::{ConfiguredShards, CoordinatorOptions, ManagedBy, ShardList};
 use campanile_shard_router::memory::MemoryFactory;
 use campanile_shard_router::redis::{RedisFactory, RedisShardConfig};
 use campanile_shard_router::shard::{ShardFactory, ShardOptions};
 use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, TopologyStore};
-use campanile_shard_router::topology::{ShardId, ShardUrl, WantedShard};
+use campanile_shard_router::topology::{MoveHistory, ShardId, ShardUrl, WantedShard};
 
-use crate::config::{ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
+use crate::config::{self, ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
+use crate::shard_list::lists::Lists;
+use crate::shard_list::reload::Apply;
 
 /// Where a shard of this process is, in words.
 pub(super) const EMBEDDED_ADDRESS: &str = "this process";
@@ -19,8 +21,12 @@ pub(super) const EMBEDDED_ADDRESS: &str = "this process";
 pub(super) struct Backend {
     pub(super) store: Arc<dyn TopologyStore>,
     pub(super) factory: Arc<dyn ShardFactory>,
-    /// The shards that this gateway was told of.
-    pub(super) configured: BTreeMap<ShardId, WantedShard>,
+    /// The shards that this gateway is told of.
+    pub(super) configured: ConfiguredShards,
+    /// Where else it is told of shards.
+    pub(super) lists: Lists,
+    /// Makes it go by another list of the configuration; given away once.
+    apply: Option<Apply>,
 }
 
 impl Backend {
@@ -35,11 +41,54 @@ impl Backend {
             ShardsOptions::Redis(shards) => redis(shards, &config.cluster, options),
         }
     }
+
+    /// What makes it go by another list of the configuration.
+    pub(super) fn take_apply(&mut self) -> Apply {
+        self.apply.take().unwrap_or_else(|| Box::new(|_| Ok(())))
+    }
+}
+
+/// How the coordinator is to act.
+pub(super) fn coordinator_options(cluster: &ClusterOptions) -> CoordinatorOptions {
+    let moves = &cluster.moves;
+    CoordinatorOptions {
+        managed_by: managed_by(cluster),
+        evict_after: moves.evict_after,
+        history_on_move: if moves.keeps_history {
+            MoveHistory::Keep
+        } else {
+            MoveHistory::Drop
+        },
+        max_moving: moves.max_moving,
+        move_rate: moves.rate,
+        barrier_timeout: moves.barrier_timeout,
+    }
+}
+
+/// A shard of a list as the topology describes it.
+pub(super) fn describe(shard: &RedisShard) -> anyhow::Result<(ShardId, WantedShard)> {
+    let url = shard.url.expose();
+    let address = RedisShardConfig::new(url).address();
+    let wanted = WantedShard {
+        url: ShardUrl::new(url),
+        address: address.with_context(|| format!("shard {}", shard.id))?,
+        weight: shard.weight,
+        durable: shard.durable,
+    };
+    Ok((shard.id.clone(), wanted))
+}
+
+fn managed_by(cluster: &ClusterOptions) -> ManagedBy {
+    match &cluster.managed_by {
+        config::ManagedBy::File => ManagedBy::File,
+        config::ManagedBy::Api => ManagedBy::Api,
+        config::ManagedBy::Dns(_) => ManagedBy::Dns,
+    }
 }
 
 fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
     let factory = MemoryFactory::embedded(shards.count, shards.max_bytes, options);
-    let configured = factory.servers().into_keys().map(|id| {
+    let list = factory.servers().into_keys().map(|id| {
         let shard = WantedShard {
             url: ShardUrl::new(ShardUrl::MEMORY),
             address: EMBEDDED_ADDRESS.to_owned(),
@@ -48,41 +97,56 @@ fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
         };
         (id, shard)
     });
+    let (lists, configured) = Lists::new(ManagedBy::Api, list.collect());
     Backend {
-        configured: configured.collect(),
+        configured,
+        lists,
+        apply: None,
         store: Arc::new(MemoryStore::new()),
         factory: Arc::new(factory),
     }
 }
 
 fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions) -> anyhow::Result<Backend> {
-    let mut configs = Vec::new();
-    let mut configured = BTreeMap::new();
-    for shard in shards {
-        let reach = RedisShardConfig {
-            ca_file: shard.ca_file.clone(),
-            prefix: cluster.prefix.clone(),
-            ..RedisShardConfig::new(shard.url.expose())
-        };
-        let entry = WantedShard {
-            url: ShardUrl::new(shard.url.expose()),
-            address: reach.address().with_context(|| format!("shard {}", shard.id))?,
-            weight: shard.weight,
-            durable: shard.durable,
-        };
-        configured.insert(shard.id.clone(), entry);
-        configs.push((shard.id.clone(), reach));
-    }
+    let prefix = cluster.prefix.clone();
+    let list: ShardList = shards.iter().map(describe).collect::<anyhow::Result<_>>()?;
+    let factory = RedisFactory::new(ways(shards, &prefix), &prefix, options);
+    let factory = factory.context("a shard cannot be used")?;
+    let factory = Arc::new(factory.with_ca_file(cluster.shards_ca_file.clone()));
+    let (lists, configured) = Lists::new(managed_by(cluster), list);
     let at = cluster
         .store
         .as_ref()
         .context("Redis shards need a topology store")?;
+    let store = Arc::new(store(at, cluster)?);
+    let apply: Apply = {
+        let (factory, lists) = (Arc::clone(&factory), lists.clone());
+        Box::new(move |shards| {
+            let list = shards.iter().map(describe).collect::<anyhow::Result<_>>()?;
+            let configured = factory.configure(ways(shards, &prefix));
+            configured.context("a shard cannot be used")?;
+            lists.told_by_file(list);
+            Ok(())
+        })
+    };
     Ok(Backend {
-        store: Arc::new(store(at, cluster)?),
-        factory: Arc::new(
-            RedisFactory::new(configs, &cluster.prefix, options).context("a shard cannot be used")?,
-        ),
+        store,
+        factory,
         configured,
+        lists,
+        apply: Some(apply),
+    })
+}
+
+/// How to reach each of `shards`.
+fn ways(shards: &[RedisShard], prefix: &str) -> impl Iterator<Item = (ShardId, RedisShardConfig)> {
+    shards.iter().map(|shard| {
+        let way = RedisShardConfig {
+            ca_file: shard.ca_file.clone(),
+            prefix: prefix.to_owned(),
+            ..RedisShardConfig::new(shard.url.expose())
+        };
+        (shard.id.clone(), way)
     })
 }
 

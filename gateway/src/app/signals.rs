@@ -1,4 +1,4 @@
-//! The signals that tell the process to end.
+//! The signals that tell the process to end, or to look at its configuration.
 
 use std::io;
 
@@ -27,4 +27,9 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
+}
+
+/// SIGHUP, which from here on no longer ends the process.
+pub(super) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }

@@ -37,6 +37,8 @@ pub struct ReadyReport {
     pub missing: Vec<String>,
     /// What else is wrong, in words.
     pub problems: Vec<String>,
+    /// What operators should know although everything works, in words.
+    pub notes: Vec<String>,
 }
 
 /// Whether the topology store answers.

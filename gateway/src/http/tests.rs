@@ -77,6 +77,7 @@ impl Readiness for Reachable {
             shards: vec![],
             missing: vec![],
             problems: vec![],
+            notes: vec![],
         }
     }
 }

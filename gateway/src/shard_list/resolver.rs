@@ -15,7 +15,10 @@ use super::dns::Found;
 use crate::config::{DnsOptions, RecordKind};
 
 /// How long a name server may take.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a question is repeated at once; the next one comes soon anyway.
+const RETRIES: usize = 1;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,7 @@ fn resolver(options: &DnsOptions) -> Result<TokioResolver, NetError> {
     };
     let resolving = builder.options_mut();
     resolving.timeout = TIMEOUT;
+    resolving.attempts = RETRIES;
     resolving.cache_size = 0;
     // A host with addresses of both kinds is one shard.
     resolving.ip_strategy = LookupIpStrategy::Ipv4thenIpv6;

@@ -1,6 +1,5 @@
 //! Whose turn it is: acting only while the lease is certainly held.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +11,9 @@ use tracing::{error, info, warn};
 
 use super::list::ListDifference;
 use super::term::Term;
-use super::{CoordinatorParts, CoordinatorStatus};
+use super::{CoordinatorParts, CoordinatorStatus, ManagedBy, ShardList};
 use crate::store::REGISTRATION_TTL;
-use crate::topology::{ShardId, Topology, WantedShard};
+use crate::topology::Topology;
 
 /// How often the lease is extended, or tried for: so often that three attempts in a row may fail.
 const RENEW_EVERY: Duration = REGISTRATION_TTL.checked_div(4).expect("4 is not 0");
@@ -118,25 +117,32 @@ async fn extend(parts: &CoordinatorParts, held: Instant) {
 /// Compares the configured list with the stored topology, for a gateway that does not act.
 async fn compare_list(parts: &CoordinatorParts, board: &watch::Sender<CoordinatorStatus>) {
     if let Ok(Some(topology)) = parts.store.read().await {
-        note_list(board, &parts.configured, &topology);
+        note_list(
+            board,
+            &parts.configured.list(),
+            parts.options.managed_by,
+            &topology,
+        );
     }
 }
 
-/// Puts the difference between the configured shards and the topology's on the board; logs what is new.
+/// Puts the difference between the configured shards and those that count on the board; logs what is new.
 pub(super) fn note_list(
     board: &watch::Sender<CoordinatorStatus>,
-    configured: &BTreeMap<ShardId, WantedShard>,
+    configured: &ShardList,
+    managed_by: ManagedBy,
     topology: &Topology,
 ) {
-    let difference = ListDifference::between(configured, topology);
+    let difference = ListDifference::between(configured, managed_by, topology);
     board.send_if_modified(|status| {
         let news = status.list != difference;
         if news {
             match &difference {
-                Some(difference) => {
-                    error!(%difference, "the configured shards are not the topology's, which count");
+                Some(difference) if managed_by == ManagedBy::File => {
+                    warn!(%difference, "the configured shards are not those that were proposed last, which count");
                 }
-                None => info!("the configured shards are the topology's"),
+                Some(difference) => info!(%difference, "the topology's shards count, not the configured ones"),
+                None => info!("the configured shards are those that count"),
             }
             status.list = difference;
         }

@@ -16,9 +16,12 @@ use super::lease::note_list;
 use super::ledger::{Content, Ledger, Page};
 use super::sights::Sights;
 use super::work::{self, Site, WorkError};
-use super::{CoordinatorOptions, CoordinatorParts, CoordinatorStatus, ShardSource, cleaner};
+use super::{
+    ConfiguredShards, CoordinatorOptions, CoordinatorParts, CoordinatorStatus, ShardList, ShardSource,
+    cleaner,
+};
 use crate::store::TopologyStore;
-use crate::topology::{ShardId, Token, Topology, WantedShard};
+use crate::topology::{ShardId, Token, Topology};
 
 /// How soon what failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -38,7 +41,7 @@ pub(super) struct Term {
     /// Wakes the keepers: something has been decided that they should carry out at once.
     pub(super) urgent: watch::Sender<()>,
     pub(super) store: Arc<dyn TopologyStore>,
-    configured: BTreeMap<ShardId, WantedShard>,
+    configured: ConfiguredShards,
 }
 
 impl Term {
@@ -71,6 +74,7 @@ impl Term {
         let mut pages = self.ledger.pages();
         let mut keepers = Keepers::default();
         let mut others = Others::start(&self);
+        let mut configured = self.configured.clone();
         loop {
             others.keep(&self);
             changes.mark_unchanged();
@@ -83,7 +87,7 @@ impl Term {
             };
             let settled = match &content {
                 Content::Topology(topology) => {
-                    note_list(&self.board, &self.configured, topology);
+                    note_list(&self.board, &configured.list(), self.options.managed_by, topology);
                     keepers.keep(&self, topology);
                     true
                 }
@@ -92,6 +96,7 @@ impl Term {
             pages.mark_unchanged();
             tokio::select! {
                 _ = changes.changed() => {}
+                () = configured.changed() => {}
                 _ = pages.wait_for(|page| matches!(page.content, Content::Unread)), if settled => {}
                 () = sleep(RETRY), if !settled => {}
             }
@@ -103,23 +108,24 @@ impl Term {
         if !matches!(page.content, Content::Empty) {
             return page.content;
         }
-        let found = self.findings().await;
-        let Some(topology) = first_topology(&self.configured, &found, page.least, rand::random()) else {
+        let configured = self.configured.list();
+        let found = self.findings(&configured).await;
+        let Some(topology) = first_topology(&configured, &found, page.least, rand::random()) else {
             warn!("the store is empty and no shard is configured that may own anything");
             return Content::Empty;
         };
         let (generation, answered) = (topology.generation, found.len());
         match self.ledger.found(topology).await {
-            Ok(()) => info!(%generation, shards = self.configured.len(), answered, "made the first topology"),
+            Ok(()) => info!(%generation, shards = configured.len(), answered, "made the first topology"),
             Err(error) => warn!(%error, "the first topology was not written"),
         }
         self.ledger.pages().borrow().content.clone()
     }
 
     /// What the configured shards hold, as far as they answer in time.
-    async fn findings(&self) -> BTreeMap<ShardId, Finding> {
+    async fn findings(&self, configured: &ShardList) -> BTreeMap<ShardId, Finding> {
         let mut looks = JoinSet::new();
-        for (id, wanted) in &self.configured {
+        for (id, wanted) in configured {
             let Ok(shard) = self.shards.shard(id, &wanted.url) else {
                 continue;
             };

@@ -370,9 +370,11 @@ async fn another_list_of_shards_is_said_and_alters_nothing() {
     let before = cluster.settled().await;
     assert_eq!(one.status().borrow().list, None);
     let mut parts = cluster.parts("two");
-    let moved = parts.configured.remove(&shard(1)).unwrap();
-    parts.configured.insert(shard(9), moved);
-    parts.configured.get_mut(&shard(2)).unwrap().weight = 5;
+    let mut configured = parts.configured.list();
+    let moved = configured.remove(&shard(1)).unwrap();
+    configured.insert(shard(9), moved);
+    configured.get_mut(&shard(2)).unwrap().weight = 5;
+    parts.configured = configured.into_iter().collect();
     let two = Coordinator::start(parts);
     sleep(Duration::from_secs(5)).await;
     let list = two.status().borrow().list.clone().unwrap();
@@ -386,6 +388,38 @@ async fn another_list_of_shards_is_said_and_alters_nothing() {
     assert!(two.status().borrow().leading);
     assert_eq!(two.status().borrow().list, Some(list));
     assert_eq!(cluster.topology().await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_store_is_filled_once_shards_are_told_of() {
+    let cluster = Cluster::new(2);
+    let mut parts = cluster.parts("one");
+    let list = parts.configured.list();
+    let (tell, configured) = ConfiguredShards::new(ShardList::new());
+    parts.configured = configured;
+    let _coordinator = Coordinator::start(parts);
+    sleep(Duration::from_secs(5)).await;
+    assert!(cluster.store.read().await.unwrap().is_none());
+    tell.send_replace(list.clone());
+    let topology = cluster.settled().await;
+    assert!(topology.shards.keys().eq(list.keys()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_compared_anew_when_it_changes() {
+    let cluster = Cluster::new(2);
+    let mut parts = cluster.parts("one");
+    let list = parts.configured.list();
+    let (tell, configured) = ConfiguredShards::new(list.clone());
+    parts.configured = configured;
+    let coordinator = Coordinator::start(parts);
+    cluster.settled().await;
+    assert_eq!(coordinator.status().borrow().list, None);
+    let less = list.into_iter().skip(1).collect();
+    tell.send_replace(less);
+    let mut status = coordinator.status();
+    let status = status.wait_for(|status| status.list.is_some()).await.unwrap();
+    assert_eq!(status.list.as_ref().unwrap().unknown, [shard(1)]);
 }
 
 /// Two that both believe to hold the lease, with operations that take all kinds of time.
