@@ -115,6 +115,45 @@ async fn a_gateway_is_registered_by_the_time_it_sees_a_topology() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_gateway_reports_is_told_soon_but_not_too_often() {
+    let told = async |store: &Flaky| store.store.gateways().await.unwrap().remove(0).1;
+    let store = Flaky::new();
+    put(&store, &document(5)).await;
+    let membership = store.join();
+    view(&membership, |view| view.topology.is_some()).await;
+    membership.applied(1, Generation(5));
+    sleep(Duration::from_millis(1)).await;
+    let lost = BTreeSet::from([ShardId::new("s1")]);
+    membership.report(Some("waits".to_owned()), lost.clone());
+    sleep(Duration::from_millis(1)).await;
+    assert_eq!(
+        told(&store).await,
+        GatewayReport::applied(Generation(5)),
+        "not so soon again"
+    );
+    // What changes while it waits is told with it.
+    membership.report(Some("waits for s1".to_owned()), lost.clone());
+    sleep(Duration::from_millis(250)).await;
+    let full = GatewayReport {
+        applied: Generation(5),
+        obstacle: Some("waits for s1".to_owned()),
+        unreachable: lost,
+    };
+    assert_eq!(told(&store).await, full);
+    // An acknowledgement waits for nothing, and is told with the rest.
+    membership.applied(1, Generation(6));
+    sleep(Duration::from_millis(1)).await;
+    let acknowledged = GatewayReport {
+        applied: Generation(6),
+        ..full
+    };
+    assert_eq!(told(&store).await, acknowledged);
+    membership.report(None, BTreeSet::new());
+    sleep(Duration::from_millis(250)).await;
+    assert_eq!(told(&store).await, GatewayReport::applied(Generation(6)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn topologies_are_followed_from_an_empty_store_on() {
     let store = Flaky::new();
     let membership = store.join();

@@ -55,3 +55,38 @@ impl GatewayReport {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_survive_their_stored_form() {
+        let report = GatewayReport {
+            applied: Generation(9),
+            obstacle: Some("it waits for \"s1\"".to_owned()),
+            unreachable: BTreeSet::from([ShardId::new("s1")]),
+        };
+        assert_eq!(GatewayReport::decode(&report.encode()), report);
+        let short = GatewayReport::applied(Generation(9));
+        assert_eq!(short.encode(), r#"{"applied":9}"#);
+    }
+
+    #[test]
+    fn what_is_not_understood_has_applied_nothing() {
+        for stored in ["", "7", "[]", r#"{"applied":"9"}"#] {
+            let report = GatewayReport::decode(stored);
+            assert_eq!(report.applied, Generation(0), "{stored}");
+            assert!(report.obstacle.is_some(), "{stored}");
+        }
+    }
+
+    #[test]
+    fn an_obstacle_is_told_in_a_sentence_or_two() {
+        let long = GatewayReport {
+            obstacle: Some("ä".repeat(1000)),
+            ..GatewayReport::default()
+        };
+        assert_eq!(long.bounded().obstacle, Some("ä".repeat(256)));
+    }
+}

@@ -145,6 +145,16 @@ async fn a_plan_changes_nothing_and_a_request_carries_the_same_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_says_about_how_much_it_moves_as_far_as_shards_say_it() {
+    let world = World::new().await;
+    let planned = world.requests.plan(Some(&add(3))).await.unwrap();
+    assert!(planned.bytes_of(&id(1), 2).is_some() && planned.bytes_of(&id(2), 2).is_some());
+    world.ways.0[&id(2)].stop();
+    let planned = world.requests.plan(Some(&add(3))).await.unwrap();
+    assert_eq!(planned.bytes_of(&id(2), 2), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_topology_refuses_is_refused_with_its_words() {
     let world = World::new().await;
     let refusal = world.requests.submit(&add(1)).await.unwrap_err();

@@ -198,7 +198,7 @@ fn refusals_say_what_to_do() {
         ShardRequest::Drain(unknown.clone()),
         ShardRequest::Remove(unknown.clone()),
         ShardRequest::Readmit(unknown.clone()),
-        ShardRequest::Weight(unknown.clone(), 2),
+        ShardRequest::Weight(unknown, 2),
     ] {
         let refusal = words(&topology, &request);
         assert_eq!(
