@@ -3,7 +3,7 @@
 //! Every partition's keys are changed by scripts alone, each of which checks the owner fence first. A gateway reaches
 //! the server over a few command lanes, a few Pub/Sub links, and short-lived connections for a coordinator's acts;
 //! each connection asks for the server's `run_id` before anything else, and is made anew explicitly, never behind the
-//! caller's back. Redis 6 or later (RESP3).
+//! caller's back. Redis 6.2 or later (RESP3).
 //!
 //! # Parts
 //!

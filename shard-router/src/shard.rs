@@ -184,7 +184,8 @@ pub trait Shard: Send + Sync + 'static {
         unsupported()
     }
 
-    /// Writes parts, each only while its partition is importing at `generation` by `token`; false: it is not.
+    /// Writes parts, each only while its partition is importing at `generation` by `token`; false: it is not, or the part
+    /// continues something that is not there (any more). Either way this attempt has come to its end.
     fn restore(
         &self,
         _incarnation: &Incarnation,

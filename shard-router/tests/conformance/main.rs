@@ -17,6 +17,7 @@ mod only_redis;
 mod order;
 mod presence;
 mod pubsub;
+mod redis_scripts;
 #[path = "../support/redis_server.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod redis_server;

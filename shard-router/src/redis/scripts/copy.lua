@@ -69,14 +69,14 @@ end
 -- Appends offsets and envelopes to the answer, from `start` on. Returns whether these were the last.
 local function read_entries(answer, stream, start)
   local limit = math.max(budget - spent, budget / 2) + spent
-  local count, read, bytes = 8, 0, 0
+  local count, largest = 1, 0
   while true do
     local entries = redis.call('XRANGE', stream, start, '+', 'COUNT', count)
     for _, entry in ipairs(entries) do
       local id, envelope = entry[1], entry[2][2]
       answer[#answer + 1] = string.match(id, '^%d+')
       answer[#answer + 1] = envelope
-      read, bytes = read + 1, bytes + #envelope + ENTRY
+      largest = math.max(largest, #envelope + ENTRY)
       spent = spent + #envelope + ENTRY
       start = '(' .. id
     end
@@ -85,7 +85,8 @@ local function read_entries(answer, stream, start)
     elseif spent >= limit then
       return false
     end
-    count = math.max(1, math.min(256, math.floor((limit - spent) * read / bytes)))
+    -- By twos: how large the next ones are is not known before they are read.
+    count = math.max(1, math.min(64, 2 * count, math.floor((limit - spent) / largest)))
   end
 end
 
