@@ -120,6 +120,12 @@ impl MemoryServer {
         self.inner.lock().state.bytes()
     }
 
+    /// How many subscriptions of channels there are, on all links together.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.inner.lock().state.listeners()
+    }
+
     /// Stops answering without closing anything, as a process does after SIGSTOP. Operations wait and are carried
     /// out on [`MemoryServer::resume`], whether or not somebody still waits for the answer.
     pub fn pause(&self) {
@@ -140,7 +146,8 @@ impl MemoryServer {
 
     /// Holds up what links bring, as a slow network does, or lets it go on. Commands are carried out meanwhile.
     pub fn stall(&self, stalled: bool) {
-        self.condition.send_modify(|condition| condition.stalled = stalled);
+        self.condition
+            .send_modify(|condition| condition.stalled = stalled);
     }
 
     /// Ends the process; its data stays on its disk until a restart decides.

@@ -101,6 +101,12 @@ impl MemoryState {
         self.data.deployment
     }
 
+    /// Subscriptions of channels, on all links together.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.pubsub.listeners()
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -196,6 +196,13 @@ impl<A: Audience> Core<A> {
         }
     }
 
+    /// Whether a channel is subscribed wherever it has to be.
+    pub(super) fn lacks_nothing(&self, channel: &Channel<A>) -> bool {
+        let state = channel.state.lock();
+        let handover = self.handovers.lock(channel.partition);
+        state.subscriptions.missing(&handover).next().is_none()
+    }
+
     /// What the acknowledgement of the applied topology waits for, in words; `None`: nothing.
     pub(super) fn obstacle(&self) -> Option<String> {
         let mut obstacles = Partition::all().filter_map(|partition| self.obstacle_in(partition));

@@ -55,8 +55,12 @@ pub(super) async fn rehome<A: Audience>(
             sweep(&core, &opened, &link, partitions.iter().copied()).await;
         }
     }
-    for partition in partitions {
-        for channel in core.channels.of(partition) {
+    for channel in partitions
+        .into_iter()
+        .flat_map(|partition| core.channels.of(partition))
+    {
+        // What is missing at another shard comes with that one's sweep, or with its link.
+        if core.lacks_nothing(&channel) {
             core.kick(&channel);
         }
     }

@@ -3,6 +3,8 @@
 mod cluster;
 mod coordinated;
 mod faults;
+mod handing_over;
+mod mover;
 mod moving;
 mod presence;
 mod publishing;

@@ -108,6 +108,10 @@ impl PubSub {
         }));
     }
 
+    pub(super) fn listeners(&self) -> usize {
+        self.links.values().map(HashSet::len).sum()
+    }
+
     pub(super) fn take_outbox(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.outbox)
     }

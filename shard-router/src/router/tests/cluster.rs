@@ -178,19 +178,22 @@ impl Cluster {
     }
 
     pub(super) fn router_with(&self, config: RouterConfig) -> Arc<Router<Witnesses>> {
+        self.router_over(config, self.store.clone())
+    }
+
+    /// The same with another way to the store.
+    pub(super) fn router_over(
+        &self,
+        config: RouterConfig,
+        store: Arc<dyn TopologyStore>,
+    ) -> Arc<Router<Witnesses>> {
         let factory = TamperingFactory {
             inner: MemoryFactory::new(self.servers.clone(), ShardOptions::default()),
             judge: Arc::clone(&self.judge),
         };
         let number = self.gateways.fetch_add(1, Ordering::Relaxed);
         let gateway = GatewayId(format!("g{number}").into());
-        Router::start(
-            config,
-            Arc::new(Witnesses),
-            self.store.clone(),
-            Arc::new(factory),
-            gateway,
-        )
+        Router::start(config, Arc::new(Witnesses), store, Arc::new(factory), gateway)
     }
 
     /// Lets `judge` decide over each message from now on.
