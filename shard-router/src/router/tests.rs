@@ -9,6 +9,7 @@ mod moving;
 mod presence;
 mod publishing;
 mod recorder;
+mod storm;
 mod subscribing;
 
 use std::sync::Arc;
