@@ -7,6 +7,7 @@
 mod link;
 mod server;
 mod shard;
+mod shared;
 pub mod state;
 
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::server::Condition;
-use super::shard::{LinkUp, Shared};
+use super::shared::{LinkUp, Shared};
 use super::state::{LinkEvent, LinkKey};
 use crate::shard::inbox::{Inbox, InboxReader, inbox};
 use crate::shard::intent::Intent;

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod changes;
+mod copy_fence;
 mod copying;
 mod counters;
 mod faults;
@@ -12,6 +14,7 @@ mod fence;
 mod gateway;
 mod large;
 mod mover;
+mod notes;
 mod only_memory;
 mod only_redis;
 mod order;
@@ -21,6 +24,7 @@ mod redis_scripts;
 #[path = "../support/redis_server.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod redis_server;
+mod server;
 mod streams;
 mod suppression;
 mod world;
@@ -112,18 +116,24 @@ on_both_worlds! {
     copying::{
         a_moved_partition_keeps_all_that_it_held,
         what_is_copied_expires_when_it_would_have,
+        what_is_gone_is_deleted_at_the_target,
+        what_expired_meanwhile_is_deleted_at_the_target,
+        a_walk_meets_all_that_the_partitions_hold,
+        results_alone_can_be_moved,
+    }
+    notes::{
         each_change_is_noted_once_under_its_last_number,
         notes_are_read_by_anybody_any_number_of_times,
         a_migration_begins_with_no_notes,
-        what_is_gone_is_deleted_at_the_target,
-        what_expired_meanwhile_is_deleted_at_the_target,
+    }
+    copy_fence::{
         only_the_move_may_read,
         only_the_attempt_may_write,
-        a_walk_meets_all_that_the_partitions_hold,
-        results_alone_can_be_moved,
         only_what_was_closed_for_good_is_cleaned,
         a_seal_is_announced_and_can_be_asked_for,
         a_copy_for_another_run_is_not_carried_out,
+    }
+    server::{
         records_are_read_in_order,
         who_admitted_and_who_asks_to_drain_is_told,
         usage_grows_with_what_is_held,

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use campanile_shard_router::memory::{MemoryServer, MemoryShard};
-use campanile_shard_router::shard::{Shard, ShardError};
+use campanile_shard_router::memory::{MemoryFactory, MemoryServer, MemoryShard};
+use campanile_shard_router::shard::{Shard, ShardError, ShardFactory as _};
+use campanile_shard_router::topology::{ShardId, ShardUrl};
 
-use crate::gateway::{Channel, Gateway};
+use crate::gateway::{Channel, Gateway, Recorder};
 use crate::world::{World, options, shard_id};
 
 fn gateway(server: &Arc<MemoryServer>) -> Gateway {
@@ -78,4 +79,25 @@ async fn the_backlog_of_a_paused_server_is_bounded() {
     for answer in waiting {
         answer.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn servers_are_made_on_demand_and_shared() {
+    let factory = MemoryFactory::embedded(1, 1 << 20, options());
+    let (first, added) = (ShardId::new("memory-1"), ShardId::new("added"));
+    let url = ShardUrl::new(ShardUrl::MEMORY);
+    let probe = async |id: &ShardId| {
+        let shard = factory.open(id, &url, Arc::new(Recorder::default())).unwrap();
+        shard.probe().await.unwrap().incarnation
+    };
+    let run = probe(&added).await;
+    assert_eq!(probe(&added).await, run);
+    assert_ne!(probe(&first).await, run);
+    assert!(factory.servers().into_keys().eq([added, first]));
+    let elsewhere = ShardUrl::new("redis://elsewhere");
+    assert!(
+        factory
+            .open(&ShardId::new("other"), &elsewhere, Arc::new(Recorder::default()))
+            .is_err()
+    );
 }
