@@ -114,3 +114,58 @@ fn it_says_where_it_listens_and_ends_when_told_to() {
     assert!(told.success());
     assert_eq!(gateway.0.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_running_gateway_is_asked_about_its_shards() {
+    let mut gateway = Running::start(&["--http.port", "0"]);
+    let printed = gateway.lines(2);
+    let url = printed[0].strip_prefix("listening on ").unwrap().to_owned();
+    let key = printed[1].strip_prefix("API key: ").unwrap().to_owned();
+    let ask = |arguments: &[&str]| {
+        let mut command = campanile(&["shards", "--url", &url]);
+        command.env("CAMPANILE_HTTP_API_KEY", &key).args(arguments);
+        command.output().expect("the binary was built with this test")
+    };
+    // It has no topology yet for a moment, and says so.
+    let list = loop {
+        let output = ask(&["list"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            Some(5) if said.contains("no topology yet") => {}
+            _ => break output,
+        }
+    };
+    let text = out(&list);
+    assert!(list.status.success(), "{text}");
+    let header = text.lines().next().unwrap();
+    assert!(header.starts_with("NAME      ADDRESS       STATE"), "{text}");
+    assert_eq!(
+        text.matches("  this process  active       1  ").count(),
+        4,
+        "{text}"
+    );
+
+    let plan = out(&ask(&["plan", "remove", "memory-1", "--json"]));
+    assert!(
+        plan.starts_with("{\"generation\":") && plan.contains("\"minimum\":"),
+        "{plan}"
+    );
+    assert_eq!(out(&ask(&["plan"])), "nothing moves\n");
+
+    for (arguments, code, words) in [
+        (&["drain", "nowhere"][..], 5, "there is no shard nowhere"),
+        (&["weight", "memory-1", "0"], 5, "weight 0"),
+        (&["list", "--wait"], 2, "nothing to wait for"),
+        (&["list", "--api-key", "another"], 1, "--api-key"),
+        (&["list", "--url", "http://127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (&["list", "--url", "https://h"], 1, "https"),
+    ] {
+        let output = ask(arguments);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{said:?}");
+        assert!(!said.contains(&key), "{said:?}");
+    }
+    let refused = out(&ask(&["drain", "nowhere", "--json"]));
+    assert!(refused.starts_with("{\"error\":{\"code\":300,"), "{refused}");
+}

@@ -86,12 +86,26 @@ pub(super) fn status(status: &Status) -> String {
         None => text.push_str("\nnothing moves\n"),
         Some(moves) => {
             let _ = write!(text, "\n{}\n\n", progress::line(moves));
-            text.push_str(&groups(&moves.groups));
+            text.push_str(&ahead(&moves.groups));
         }
     }
     text
 }
 
+/// What has yet to arrive.
+fn ahead(moves: &[MoveGroup]) -> String {
+    let mut table = Table::new(&[
+        ("FROM", Side::Left),
+        ("TO", Side::Left),
+        ("PARTITIONS", Side::Right),
+    ]);
+    for group in moves {
+        table.row([group.from.clone(), group.to.clone(), group.partitions.to_string()]);
+    }
+    table.text()
+}
+
+/// What is to move, and how much that is.
 fn groups(moves: &[MoveGroup]) -> String {
     let mut table = Table::new(&[
         ("FROM", Side::Left),

@@ -122,6 +122,28 @@ c           0   1365  33.3 %
 }
 
 #[test]
+fn the_status_is_the_list_and_what_has_not_arrived() {
+    let status = Status {
+        list: listed(),
+        moves: Some(moves()),
+        ..Status::default()
+    };
+    let text = show::status(&status);
+    let (list, moves) = text.split_at(show::list(&listed()).len());
+    assert_eq!(list, show::list(&listed()));
+    assert_eq!(
+        moves,
+        "
+512 of 1024 partitions moved (50.0 %), 64 on the way, 51.2/s, 512 KiB/s, 10s left, copying
+
+FROM  TO  PARTITIONS
+a     b          512
+"
+    );
+    assert!(show::status(&Status::default()).ends_with("\nnothing moves\n"));
+}
+
+#[test]
 fn progress_has_its_rate_and_what_is_left() {
     assert_eq!(
         bar(&moves()),
