@@ -32,21 +32,53 @@ impl Browser {
             .map(drop)
     }
 
+    async fn click(&self, tab: &str, selector: &str) -> Result<()> {
+        self.0
+            .call(json!({ "do": "click", "tab": tab, "selector": selector }))
+            .await
+            .map(drop)
+    }
+
+    /// Says something in each tab, several times.
+    async fn talk(&self, said: &mut Vec<String>) -> Result<()> {
+        for _ in 0..5 {
+            for tab in ["one", "two"] {
+                let text = format!("message {}", said.len());
+                self.say(tab, &text).await?;
+                said.push(text);
+                // Two tabs have no common order unless one waits for the other.
+                let said: Vec<&str> = said.iter().map(String::as_str).collect();
+                self.shows(tab, &said).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The texts of what `selector` finds.
+    async fn texts(&self, tab: &str, selector: &str) -> Vec<String> {
+        let texts = self
+            .0
+            .call(json!({ "do": "texts", "tab": tab, "selector": selector }))
+            .await;
+        let texts = texts.unwrap_or_default();
+        let texts = texts.as_array().into_iter().flatten();
+        texts.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     /// Waits until the tab shows these messages, and no others, in this order.
     async fn shows(&self, tab: &str, messages: &[&str]) {
         eventually(&format!("tab {tab} shows {messages:?}"), SOON, || async {
-            let texts = self
-                .0
-                .call(json!({ "do": "texts", "tab": tab, "selector": MESSAGE }))
-                .await;
-            let texts = texts.unwrap_or_default();
-            let shown: Vec<_> = texts
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .collect();
+            let shown = self.texts(tab, MESSAGE).await;
             shown.len() == messages.len() && shown.iter().zip(messages).all(|(shown, it)| shown.contains(it))
+        })
+        .await;
+    }
+
+    /// Waits until the tab lists so many shards, and each row is as it should be.
+    async fn rows(&self, tab: &str, count: usize, is_right: impl Fn(&str) -> bool) {
+        eventually(&format!("tab {tab} lists {count} shards"), SOON, || async {
+            let rows = self.texts(tab, SHARDS).await;
+            rows.len() == count && rows.iter().all(|row| is_right(row))
         })
         .await;
     }
@@ -75,6 +107,59 @@ async fn two_tabs_talk_and_a_reloaded_one_remembers() -> Result<()> {
     }
     assert_eq!(browser.0.events_of("page_error"), Vec::<Value>::new());
     Ok(())
+}
+
+/// The shards on the page: name, share and what can be done, as each row says it.
+const SHARDS: &str = "#shards li";
+
+/// What tells whether anything was lost or a connection broke.
+const EVENTS: &str = "#log li.event";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shards_come_and_go_on_the_page_while_two_tabs_talk() -> Result<()> {
+    let mut gateway = Gateway::launch_bare().await?;
+    gateway.wait_until_ready().await;
+    let browser = Browser(Puppet::node("browser.mjs", &[])?);
+    for tab in ["one", "two"] {
+        browser.open(tab, gateway.url()).await?;
+        browser.rows(tab, 4, |row| row.contains("Drain")).await;
+    }
+    let mut said = Vec::new();
+
+    browser.click("one", "#add").await?;
+    browser.talk(&mut said).await?;
+    let has_some = |row: &str| !row.contains("\n0.0 %");
+    browser.rows("two", 5, has_some).await;
+    let note = browser.texts("one", "#ringnote").await;
+    assert!(
+        note[0].starts_with("add memory-5: ") && note[0].contains("the minimum is"),
+        "{note:?}"
+    );
+
+    browser.click("two", &button("memory-1", "drain")).await?;
+    browser.talk(&mut said).await?;
+    browser
+        .rows("one", 5, |row| {
+            !row.starts_with("memory-1") || row.contains("\n0.0 %")
+        })
+        .await;
+    browser.click("one", &button("memory-1", "remove")).await?;
+    browser.rows("two", 4, |row| !row.starts_with("memory-1")).await;
+    browser.talk(&mut said).await?;
+
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    for tab in ["one", "two"] {
+        browser.shows(tab, &said).await;
+        assert_eq!(browser.texts(tab, EVENTS).await, Vec::<String>::new());
+    }
+    assert_eq!(browser.0.events_of("page_error"), Vec::<Value>::new());
+    Ok(())
+}
+
+/// The selector of what `method` does to a shard.
+fn button(shard: &str, method: &str) -> String {
+    // A disabled one is not clicked before it can be.
+    format!("{SHARDS}[data-name={shard}] button[data-method={method}]")
 }
 
 #[tokio::test]

@@ -125,16 +125,10 @@ pub struct Leading {
     pub moves: Option<Progress>,
 }
 
-/// How far a plan is.
+/// How far a plan is, beside what the topology says.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Progress {
-    /// Partitions that the plan had when it was made.
-    pub planned: usize,
-    /// Those whose move has not begun.
-    pub left: usize,
-    /// Those that are on their way.
-    pub moving: usize,
     /// Bytes copied so far.
     pub bytes: u64,
     /// Seconds since this gateway took it up.

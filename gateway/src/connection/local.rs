@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use campanile_common::{ChannelName, Timestamp};
-use campanile_shard_router::coordinator::CoordinatorStatus;
+use campanile_shard_router::coordinator::{CoordinatorStatus, MoveProgress};
 use tokio::sync::watch;
 
 use super::Connection;
 use super::host::Host;
-use crate::cluster::{Leading, LocalGateway, NodeInfo, Target};
+use crate::cluster::{Leading, LocalGateway, NodeInfo, Progress, Target};
 use crate::session::ServerCommand;
 
 /// The connections of a host, for [`Cluster`](crate::cluster::Cluster).
@@ -38,6 +38,26 @@ impl LocalConnections {
             name,
             started,
             coordinator,
+        }
+    }
+
+    fn progress(&self, moves: &MoveProgress) -> Progress {
+        let seconds = self
+            .host
+            .clock
+            .now()
+            .saturating_since(moves.started)
+            .as_secs_f64();
+        Progress {
+            bytes: moves.bytes,
+            // Not begun: it may have been decided just now.
+            seconds: if moves.started == Timestamp::ZERO {
+                0.0
+            } else {
+                seconds
+            },
+            stage: moves.stage.clone(),
+            trouble: moves.trouble.clone(),
         }
     }
 
@@ -104,7 +124,7 @@ impl LocalGateway for LocalConnections {
             troubles: troubles
                 .map(|(shard, trouble)| (shard.to_string(), trouble.clone()))
                 .collect(),
-            moves: None,
+            moves: status.moves.as_ref().map(|moves| self.progress(moves)),
         })
     }
 }
