@@ -14,12 +14,14 @@ mod shards;
 mod signals;
 mod sockets;
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, give_up, refuse};
-use crate::config::{Config, Sources};
+use crate::config::{Config, ShutdownOptions, Sources};
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
 use crate::logging;
@@ -90,13 +92,27 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     }
 }
 
+/// How much of the time for the end is kept for leaving the cluster: a quarter, but not more than this, which lets a store
+/// that is slow answer.
+const LEAVING: Duration = Duration::from_secs(5);
+
 /// Ends in the reverse order: clients first, while everything that they need is still there.
 async fn end(gateway: Gateway, serving: Serving, config: &Config) {
-    let latest = Instant::now() + config.shutdown.timeout;
-    gateway.send_clients_away(config.shutdown).await;
-    if timeout_at(latest, serving.stop()).await.is_err() {
+    let ShutdownOptions { timeout, spread } = config.shutdown;
+    let latest = Instant::now() + timeout;
+    let for_clients = timeout - LEAVING.min(timeout / 4);
+    let clients_latest = Instant::now() + for_clients;
+    gateway
+        .send_clients_away(ShutdownOptions {
+            timeout: for_clients,
+            spread: spread.min(for_clients),
+        })
+        .await;
+    if timeout_at(clients_latest, serving.stop()).await.is_err() {
         tracing::warn!("not all requests were answered in time");
     }
-    gateway.leave().await;
+    if timeout_at(latest, gateway.leave()).await.is_err() {
+        tracing::warn!("could not leave the cluster in time; others notice when the registration expires");
+    }
     tracing::info!("the end");
 }

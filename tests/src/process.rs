@@ -79,6 +79,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         // It may have ended by itself, and is reaped either way.
