@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "shard-router/src/coordinator/bootstrap.rs",
     "shard-router/src/coordinator/decision.rs",
     "shard-router/src/coordinator/list.rs",
+    "shard-router/src/coordinator/options.rs",
     "shard-router/src/handover.rs",
     "shard-router/src/handover",
     "shard-router/src/mover.rs",
