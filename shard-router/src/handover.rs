@@ -18,12 +18,14 @@
 
 mod held;
 mod link;
+mod owners;
 mod subscriptions;
 
 use crate::safeguard::{Safeguard, holds};
 use crate::topology::{Generation, MoveHistory, PartitionState, ShardId};
 pub use held::{HoldLimits, Weighed};
 use link::Links;
+use owners::{Drain, Owners};
 pub use subscriptions::{Receipt, Request, Settled, Subscriptions};
 
 /// Names one life of one link to one shard; unique among all links of the process, and growing: a link that takes
@@ -47,30 +49,6 @@ pub struct Handover {
     /// How many moves have ended, and what became of the history in the last one.
     ended: u32,
     history: MoveHistory,
-}
-
-/// The shards at which a partition's channels are subscribed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Owners {
-    #[default]
-    Unknown,
-    One(ShardId),
-    Two {
-        from: ShardId,
-        to: ShardId,
-        generation: Generation,
-        history: MoveHistory,
-    },
-}
-
-/// Whatever another shard sends waits for this one's last message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Drain {
-    shard: ShardId,
-    /// A marker of this generation, or a later one, says that nothing more comes; `None`: no marker says so.
-    through: Option<Generation>,
-    /// Set while this is the drain of a move whose end has not been noticed.
-    ends: Option<MoveHistory>,
 }
 
 /// What may be done with a message.
@@ -111,11 +89,10 @@ impl Handover {
     /// the one before is drained; see [`Handover::foresee`].
     #[must_use]
     pub fn may_apply(&self, next: &PartitionState) -> bool {
-        let next = Owners::of(next);
-        let Owners::Two { from, .. } = &next else {
+        let PartitionState::Moving { from, .. } = next else {
             return true;
         };
-        if next == self.owners || !holds(Safeguard::NextMoveWaits) {
+        if Owners::of(next) == self.owners || !holds(Safeguard::NextMoveWaits) {
             return true;
         }
         match &self.owners {
@@ -424,34 +401,6 @@ impl Handover {
             self.history = history;
         }
         history.is_some()
-    }
-}
-
-impl Owners {
-    fn of(state: &PartitionState) -> Self {
-        match state {
-            PartitionState::Stable(shard) | PartitionState::Opening { shard, .. } => Self::One(shard.clone()),
-            PartitionState::Moving {
-                from,
-                to,
-                generation,
-                history,
-                ..
-            } => Self::Two {
-                from: from.clone(),
-                to: to.clone(),
-                generation: *generation,
-                history: *history,
-            },
-        }
-    }
-
-    fn names(&self, shard: &ShardId) -> bool {
-        match self {
-            Self::Unknown => false,
-            Self::One(owner) => owner == shard,
-            Self::Two { from, to, .. } => from == shard || to == shard,
-        }
     }
 }
 

@@ -48,6 +48,7 @@ mod topology;
 mod ways;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -172,6 +173,8 @@ struct Core<A: Audience> {
     hold_limits: HoldLimits,
     /// Tells whoever acknowledges topologies that something which that waits for may have come.
     handed: Notify,
+    /// Whether he waits for anything.
+    awaited: AtomicBool,
     lines: Lines,
     sealed: SealedSources,
     suspects: Suspects,
@@ -220,6 +223,7 @@ impl<A: Audience> Router<A> {
             channels: Channels::default(),
             handovers: Handovers::default(),
             handed: Notify::new(),
+            awaited: AtomicBool::new(false),
             sealed: SealedSources::default(),
             suspects: Suspects::default(),
             presence: PresenceTable::default(),

@@ -145,7 +145,11 @@ impl<A: Audience> Core<A> {
     }
 
     /// Subscribes one channel at `shards`.
-    async fn attach(&self, channel: &Channel<A>, shards: &[Arc<OpenedShard>]) -> Result<(), ShardError> {
+    async fn attach(
+        self: &Arc<Self>,
+        channel: &Channel<A>,
+        shards: &[Arc<OpenedShard>],
+    ) -> Result<(), ShardError> {
         let ask = |shard: &Arc<OpenedShard>| {
             let request = self.ask_for(channel, shard)?;
             let name = (channel.partition, channel.name.clone());
@@ -167,29 +171,35 @@ impl<A: Audience> Core<A> {
 
     /// Notes that the channel is about to be subscribed at `shard`, so that what arrives from there from now on is
     /// heard.
-    pub(super) fn ask_for(&self, channel: &Channel<A>, shard: &OpenedShard) -> Result<Request, ShardError> {
+    pub(super) fn ask_for(
+        self: &Arc<Self>,
+        channel: &Channel<A>,
+        shard: &OpenedShard,
+    ) -> Result<Request, ShardError> {
         let down = || ShardError::Unavailable("the Pub/Sub link is down".to_owned());
         let link = shard.link_of(channel.partition);
         if link == Links::DOWN {
             return Err(down());
         }
-        let mut state = channel.state.lock();
-        let mut handover = self.handovers.lock(channel.partition);
-        let request = state
-            .subscriptions
-            .subscribing(&mut handover, shard.shard.id(), link)
-            .ok_or_else(down)?;
+        let request = {
+            let mut state = channel.state.lock();
+            let mut handover = self.handovers.lock(channel.partition);
+            state
+                .subscriptions
+                .subscribing(&mut handover, shard.shard.id(), link)
+        };
         if shard.link_of(channel.partition) != link {
-            // It went down before it was noted: nobody would take the note back.
-            handover.link_down(link);
+            // It may have gone down before it was noted: then nobody else takes the note back.
+            let effect = self.handovers.lock(channel.partition).link_down(link);
+            self.follow_up(channel.partition, effect);
             return Err(down());
         }
-        Ok(request)
+        request.ok_or_else(down)
     }
 
     /// The SUBSCRIBE noted as `request` was handed to the shard. If the link was replaced meanwhile it may have gone to
     /// the new one: the channel counts as asked for there too.
-    pub(super) fn asked(&self, channel: &Channel<A>, shard: &OpenedShard, request: Request) {
+    pub(super) fn asked(self: &Arc<Self>, channel: &Channel<A>, shard: &OpenedShard, request: Request) {
         if shard.link_of(channel.partition) != request.link() {
             // What fails because the link is down again leaves nothing behind.
             let _ = self.ask_for(channel, shard);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::Core;
 use super::channel::{Channel, ChannelState};
@@ -111,7 +112,7 @@ impl<A: Audience> Core<A> {
             });
         }
         self.handovers.settled(partition, round);
-        self.handed.notify_one();
+        self.handed();
     }
 
     /// What follows from a marker, or the end of a link or of a subscription, of `partition`.
@@ -203,6 +204,13 @@ impl<A: Audience> Core<A> {
         state.subscriptions.missing(&handover).next().is_none()
     }
 
+    /// Something has come that an acknowledgement may be waiting for.
+    pub(super) fn handed(&self) {
+        if self.awaited.load(Ordering::Relaxed) {
+            self.handed.notify_one();
+        }
+    }
+
     /// What the acknowledgement of the applied topology waits for, in words; `None`: nothing.
     pub(super) fn obstacle(&self) -> Option<String> {
         let mut obstacles = Partition::all().filter_map(|partition| self.obstacle_in(partition));
@@ -266,5 +274,5 @@ async fn left<A: Audience>(core: Arc<Core<A>>, leaving: Leaving<A>, answer: Shar
         core.follow_up(channel.partition, effect);
         core.kick(&channel);
     }
-    core.handed.notify_one();
+    core.handed();
 }

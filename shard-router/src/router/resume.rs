@@ -116,7 +116,7 @@ pub(super) async fn sweep<A: Audience>(
     if !claimed.is_empty() {
         carry(core, shard, link, claimed).await;
     }
-    core.handed.notify_one();
+    core.handed();
 }
 
 /// Claims a channel that is to be subscribed at `shard` and is not.
@@ -162,7 +162,7 @@ async fn subscribe<A: Audience>(
 
 /// Subscribes `channels`; all of them, or none.
 async fn attach<A: Audience>(
-    core: &Core<A>,
+    core: &Arc<Core<A>>,
     shard: &OpenedShard,
     channels: &[Arc<Channel<A>>],
 ) -> Result<(), ShardError> {

@@ -1,6 +1,6 @@
 //! The routing snapshot: one topology and the shards it names, read without a lock, replaced as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::ShardHealth;
@@ -52,6 +52,16 @@ impl Routes {
     /// The shard to which `partition` moves, if it does: requests go there once the source has sealed it.
     pub(super) fn target(&self, partition: Partition) -> Option<&Arc<OpenedShard>> {
         self.places.get(partition.index())?.target.as_ref()
+    }
+
+    /// The shards of the topology that are not connected.
+    pub(super) fn unreachable(&self) -> BTreeSet<ShardId> {
+        let shards = self.topology.iter().flat_map(|topology| topology.shards.keys());
+        let connected = |id: &ShardId| {
+            let opened = self.shards.get(id);
+            opened.is_some_and(|opened| opened.shard.status() == ShardStatus::Connected)
+        };
+        shards.filter(|id| !connected(id)).cloned().collect()
     }
 
     pub(super) fn health(&self) -> Vec<ShardHealth> {

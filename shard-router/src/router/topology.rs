@@ -1,7 +1,8 @@
 //! Following the topology: reading it when it changes, and applying each generation whole or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::events::Listener;
@@ -12,7 +13,6 @@ use crate::audience::Audience;
 use crate::handover::Change;
 use crate::membership::Membership;
 use crate::partition::Partition;
-use crate::shard::ShardStatus;
 use crate::topology::{Generation, PartitionState, ShardEntry, ShardId, ShardState, ShardUrl, Topology};
 
 /// How often it is looked at what an acknowledgement waits for, should nothing say that it has come.
@@ -51,7 +51,8 @@ pub(super) async fn follow<A: Audience>(core: Arc<Core<A>>, membership: Membersh
         } else {
             LOOK_AROUND
         };
-        membership.report(obstacle, core.unreachable());
+        core.awaited.store(obstacle.is_some(), Ordering::Relaxed);
+        membership.report(obstacle, core.routes.load().unreachable());
         tokio::select! {
             // Fails only if the membership's task has panicked; what was applied last stays.
             Ok(()) = views.changed() => {}
@@ -121,6 +122,7 @@ impl<A: Audience> Core<A> {
                     self.interrupted(&state);
                 }
             }
+            self.handovers.settled(partition, self.handovers.round(partition));
         }
         if topology.generation >= self.generation() && !self.shutdown.is_cancelled() {
             self.serve(topology);
@@ -182,15 +184,6 @@ impl<A: Audience> Core<A> {
         for ((shard, lane), partitions) in sweeps {
             self.spawn(resume::rehome(Arc::clone(self), shard, lane, partitions));
         }
-    }
-
-    /// The shards that are not connected.
-    fn unreachable(&self) -> BTreeSet<ShardId> {
-        let health = self.routes.load().health();
-        let away = health
-            .into_iter()
-            .filter(|shard| shard.status != ShardStatus::Connected);
-        away.map(|shard| shard.id).collect()
     }
 }
 
