@@ -166,6 +166,29 @@ fn a_running_gateway_is_asked_about_its_shards() {
         assert!(said.contains(words) && said.lines().count() == 1, "{said:?}");
         assert!(!said.contains(&key), "{said:?}");
     }
+    let added = ask(&["add", "memory-5", "memory:", "--wait", "--json"]);
+    let lines = out(&added);
+    assert!(added.status.success(), "{lines}");
+    assert!(
+        lines.lines().next().unwrap().contains("\"to\":\"memory-5\""),
+        "{lines}"
+    );
+    let last = lines.lines().last().unwrap();
+    assert!(
+        last.starts_with("{\"done\":true,\"generation\":") && last.ends_with("\"moves\":null}"),
+        "{lines}"
+    );
+    let removed = out(&ask(&["remove", "memory-1", "--wait"]));
+    assert!(
+        removed.lines().last().unwrap().starts_with("done; topology "),
+        "{removed}"
+    );
+    let text = out(&ask(&["list"]));
+    assert!(
+        text.contains("\nmemory-5  this process  active") && !text.contains("memory-1"),
+        "{text}"
+    );
+
     let refused = out(&ask(&["drain", "nowhere", "--json"]));
     assert!(refused.starts_with("{\"error\":{\"code\":300,"), "{refused}");
 }
