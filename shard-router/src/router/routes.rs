@@ -7,7 +7,7 @@ use super::ShardHealth;
 use super::opened::OpenedShard;
 use crate::partition::Partition;
 use crate::shard::ShardStatus;
-use crate::topology::{PartitionState, ShardId, Topology};
+use crate::topology::{PartitionState, ShardId, ShardState, Topology};
 
 /// Immutable; every applied topology makes a new one.
 #[derive(Default)]
@@ -74,7 +74,12 @@ impl Routes {
             address: entry.address.clone(),
             status: match self.shards.get(id) {
                 Some(opened) => opened.shard.status(),
-                None => ShardStatus::Unreachable("this gateway is not configured to reach it".to_owned()),
+                None if entry.state == ShardState::Lost => {
+                    ShardStatus::Unreachable("it was lost, and nobody is connected to it".to_owned())
+                }
+                None => {
+                    ShardStatus::Unreachable("this gateway has no way to it; its log says why".to_owned())
+                }
             },
             partitions: shares.get(id).copied().unwrap_or(0),
             opening: opening(topology, id),

@@ -4,6 +4,7 @@ mod cluster;
 mod coordinated;
 mod faults;
 mod handing_over;
+mod listing;
 mod mover;
 mod moving;
 mod presence;
