@@ -269,16 +269,19 @@ impl Conductor {
         let mut attempt = Attempt::new(Arc::clone(topology), generation, options);
         let mut performer = Performer::new(&self.term, page.clone(), self.metrics.clone());
         let begun = Instant::now();
-        let copied = self.plan.as_ref().map_or(0, |plan| plan.bytes);
+        let (mut as_of, mut plan) = (topology.generation, self.progress(topology));
         let outcome = loop {
             let ask = attempt.next_ask();
-            self.show_attempt(&attempt, copied);
+            self.show_attempt(&attempt, &plan);
             if let Ask::Done(outcome) = ask {
                 break outcome;
             }
             let answer = performer.perform(ask).await;
             performer.turn_to(self.pages.borrow().clone());
             if let Some(topology) = performer.topology() {
+                if topology.generation != as_of {
+                    (as_of, plan) = (topology.generation, self.progress(&topology));
+                }
                 attempt.observe(topology);
             }
             attempt.answer(begun.elapsed(), answer);
@@ -295,17 +298,15 @@ impl Conductor {
         (outcome, performer.abandoned)
     }
 
-    fn show_attempt(&self, attempt: &Attempt, copied: u64) {
+    /// Shows how far an attempt is, given how far the plan is.
+    fn show_attempt(&self, attempt: &Attempt, plan: &MoveProgress) {
         let progress = attempt.progress();
-        if let Content::Topology(topology) = &self.pages.borrow().content {
-            let shown = MoveProgress {
-                bytes: copied + progress.bytes,
-                stage: progress.stage.to_string(),
-                trouble: progress.trouble,
-                ..self.progress(topology)
-            };
-            self.show(Some(shown));
-        }
+        self.show(Some(MoveProgress {
+            bytes: plan.bytes + progress.bytes,
+            stage: progress.stage.to_string(),
+            trouble: progress.trouble.or_else(|| self.trouble.clone()),
+            ..plan.clone()
+        }));
     }
 
     fn show_waiting(&self, topology: &Topology, trouble: Option<String>) {

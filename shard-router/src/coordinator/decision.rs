@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fence::{FenceCommand, OwnerRecord};
+use crate::fence::{FenceCommand, OwnerRecord, OwnerState};
 use crate::partition::Partition;
 use crate::shard::Probe;
 use crate::topology::{Generation, OpeningContent, PartitionState, ShardEntry, ShardId, Token, Topology};
@@ -92,8 +92,8 @@ impl Seal {
     /// For `action`, given what is on record at the shard. `least` is above every generation seen so far, the
     /// topology's included.
     ///
-    /// A whole shard is closed with all that it serves, also what the topology gives to others: a shard that was down
-    /// when the topology was made may hold such partitions open.
+    /// A whole shard is closed with all that it serves or was being filled with, also what the topology gives to others: a
+    /// shard that was down when the topology was made may hold such partitions.
     pub(super) fn plan(
         (topology, shard): (&Topology, &ShardId),
         action: &Action,
@@ -119,7 +119,7 @@ impl Seal {
                     .iter()
                     .filter(|(partition, record)| {
                         let state = topology.partition(*partition);
-                        record.state.serves() && state.owner() != shard && state.destination() != shard
+                        record.state != OwnerState::Sealed && state.owner() != shard && state.destination() != shard
                     })
                     .map(|(partition, _)| *partition);
                 let has = |state: &PartitionState| state.owner() == shard || state.destination() == shard;

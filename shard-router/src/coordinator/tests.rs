@@ -15,6 +15,7 @@ use crate::topology::{Generation, PartitionState};
 
 mod cluster;
 mod crash;
+mod moves;
 
 use cluster::Cluster;
 

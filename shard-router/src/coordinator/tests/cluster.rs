@@ -83,7 +83,7 @@ impl Cluster {
         self.way_to(&super::shard(number))
     }
 
-    fn way_to(&self, id: &ShardId) -> MemoryShard {
+    pub(super) fn way_to(&self, id: &ShardId) -> MemoryShard {
         let events: Arc<dyn ShardEvents> = Arc::new(Deaf);
         MemoryShard::open(
             id.clone(),
@@ -245,7 +245,7 @@ fn channel_of(topology: &Topology, id: &ShardId) -> (ChannelName, Partition) {
         .expect("among all names there is one")
 }
 
-fn limits() -> StreamLimits {
+pub(super) fn limits() -> StreamLimits {
     let day = Duration::from_secs(86_400);
     StreamLimits {
         size: 10,
@@ -254,6 +254,6 @@ fn limits() -> StreamLimits {
     }
 }
 
-fn new_epoch() -> Epoch {
+pub(super) fn new_epoch() -> Epoch {
     Epoch::new(format!("{:x}", rand::random::<u64>()))
 }

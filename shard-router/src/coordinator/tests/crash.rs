@@ -20,14 +20,14 @@ enum Scene {
 }
 
 /// A process that dies with its `last` operation, before or after that is carried out.
-struct Mortal {
+pub(super) struct Mortal {
     operations: AtomicUsize,
     last: usize,
     at_last: Verdict,
 }
 
 impl Mortal {
-    fn new(last: usize, at_last: Verdict) -> Arc<Self> {
+    pub(super) fn new(last: usize, at_last: Verdict) -> Arc<Self> {
         Arc::new(Self {
             operations: AtomicUsize::new(0),
             last,
@@ -35,7 +35,7 @@ impl Mortal {
         })
     }
 
-    fn judge(self: &Arc<Self>) -> Judge {
+    pub(super) fn judge(self: &Arc<Self>) -> Judge {
         let mortal = Arc::clone(self);
         Arc::new(move || {
             let number = mortal.operations.fetch_add(1, Ordering::Relaxed) + 1;
@@ -47,7 +47,7 @@ impl Mortal {
         })
     }
 
-    fn is_dead(&self) -> bool {
+    pub(super) fn is_dead(&self) -> bool {
         self.operations.load(Ordering::Relaxed) >= self.last
     }
 }
