@@ -119,7 +119,9 @@ impl Seal {
                     .iter()
                     .filter(|(partition, record)| {
                         let state = topology.partition(*partition);
-                        record.state != OwnerState::Sealed && state.owner() != shard && state.destination() != shard
+                        record.state != OwnerState::Sealed
+                            && state.owner() != shard
+                            && state.destination() != shard
                     })
                     .map(|(partition, _)| *partition);
                 let has = |state: &PartitionState| state.owner() == shard || state.destination() == shard;

@@ -10,8 +10,19 @@ use super::term::Term;
 use super::work;
 use crate::store::StoreError;
 use crate::topology::{
-    RequestError, ShardEntry, ShardId, ShardRequest, ShardState, Topology, TransitionError, WantedShard,
+    Change, RequestError, ShardEntry, ShardId, ShardRequest, ShardState, Topology, TransitionError,
+    WantedShard,
 };
+
+/// What came of a wish.
+enum Did {
+    /// The topology was changed.
+    Changed,
+    /// There was nothing to do, or it has to wait.
+    Nothing,
+    /// It cannot be, in words.
+    Refused(String),
+}
 
 /// Does the first thing that is to be done. True: the topology was changed.
 pub(super) async fn tidy(term: &Term, page: &Page, topology: &Topology) -> Result<bool, CommitError> {
@@ -21,15 +32,23 @@ pub(super) async fn tidy(term: &Term, page: &Page, topology: &Topology) -> Resul
         return forget(term, page, shard).await;
     }
     drained(term, topology).await?;
+    let mut trouble = None;
     for request in own_wishes(term, topology) {
-        if apply(term, page, topology, vec![request]).await? {
-            return Ok(true);
+        match apply(term, page, topology, vec![request]).await? {
+            Did::Changed => return Ok(true),
+            Did::Nothing => {}
+            Did::Refused(words) => trouble = Some(words),
         }
     }
-    match &topology.wanted {
-        Some(wanted) => toward(term, page, topology, wanted).await,
-        None => Ok(false),
+    if let Some(wanted) = &topology.wanted {
+        match toward(term, page, topology, wanted).await? {
+            Did::Changed => return Ok(true),
+            Did::Nothing => {}
+            Did::Refused(words) => trouble = Some(words),
+        }
     }
+    say(term, trouble);
+    Ok(false)
 }
 
 /// A shard that was to leave and has nothing left.
@@ -114,19 +133,17 @@ async fn toward(
     page: &Page,
     topology: &Topology,
     wanted: &BTreeMap<ShardId, WantedShard>,
-) -> Result<bool, CommitError> {
+) -> Result<Did, CommitError> {
     let requests = topology.toward(wanted);
-    if requests.is_empty() {
-        say(term, None);
-        return Ok(false);
-    }
     for request in &requests {
         if let Err(unfit) = check::check(&*term.shards, topology, request).await {
-            say(term, Some(unfit.to_string()));
-            return Ok(false);
+            return Ok(Did::Refused(unfit.to_string()));
         }
     }
-    apply(term, page, topology, requests).await
+    match requests.is_empty() {
+        true => Ok(Did::Nothing),
+        false => apply(term, page, topology, requests).await,
+    }
 }
 
 /// Applies requests in one change, if it changes anything.
@@ -135,34 +152,31 @@ async fn apply(
     page: &Page,
     topology: &Topology,
     requests: Vec<ShardRequest>,
-) -> Result<bool, CommitError> {
-    // A request that moves nothing and alters nothing is not worth a generation.
-    let probe = crate::topology::Change {
+) -> Result<Did, CommitError> {
+    let rehearsal = Change {
         generation: page.least,
         id: 0,
     };
-    match topology.apply_all(probe, &requests) {
-        Ok(next) if next.plan == topology.plan && next.shards == topology.shards => return Ok(false),
+    match topology.apply_all(rehearsal, &requests) {
+        // What moves nothing and alters nothing is not worth a generation.
+        Ok(next) if next.plan == topology.plan && next.shards == topology.shards => return Ok(Did::Nothing),
         Ok(_) => {}
-        Err(RequestError::UnderWay(_)) => return Ok(false),
-        Err(refused) => {
-            say(term, Some(refused.to_string()));
-            return Ok(false);
-        }
+        Err(RequestError::UnderWay(_)) => return Ok(Did::Nothing),
+        Err(refused) => return Ok(Did::Refused(refused.to_string())),
     }
     let commit = term.ledger.commit(page, page.least, |topology, change| {
         topology
             .apply_all(change, &requests)
             .map_err(|error| match error {
                 RequestError::Transition(error) => error,
+                // Something else was decided since the rehearsal: it is looked at again.
                 _ => TransitionError::Placement,
             })
     });
     let written = commit.await?;
-    say(term, None);
     let (generation, planned) = (written.generation, written.planned);
     info!(%generation, planned, ?requests, "the shard list has changed");
-    Ok(true)
+    Ok(Did::Changed)
 }
 
 /// Puts on the board what keeps the wanted list from being carried out; logs what is new.

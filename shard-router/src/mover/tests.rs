@@ -379,6 +379,29 @@ fn a_readmitted_target_is_not_believed() {
     }
 }
 
+/// Somebody has closed the partitions at their source by another decision: they are given back, but only once no late
+/// attempt can open them at the target.
+#[test]
+fn a_source_that_was_closed_otherwise_takes_the_partitions_back() {
+    let mut world = World::new(3, MoveHistory::Keep);
+    let mut late = world.attempt();
+    while !acts(&world).contains(&"dirty") {
+        world.step(&mut late);
+    }
+    for index in 0..3 {
+        let closed = record(Generation(12), OwnerState::Sealed);
+        world.a().records.insert(partition(index), closed);
+    }
+    Arc::make_mut(&mut world.topology).generation = Generation(12);
+    world.settle();
+    assert!(matches!(world.decisions[..], [Decision::Reclaim(_)]));
+    world.run(&mut late);
+    for index in 0..3 {
+        assert_eq!(world.a().records[&partition(index)].state, OwnerState::Open);
+        assert_eq!(world.b().records[&partition(index)].state, OwnerState::Sealed);
+    }
+}
+
 #[test]
 fn a_source_that_lost_its_records_is_waited_for_and_others_move() {
     let mut world = World::new(3, MoveHistory::Keep);

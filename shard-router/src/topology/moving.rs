@@ -122,17 +122,15 @@ impl Topology {
         Ok(next)
     }
 
-    /// Gives partitions back to their sealed sources, because their targets are gone: content stays, but the target may
-    /// have accepted more, so that no position from before is continuous.
+    /// Gives partitions back to their sources, where they are closed, because they will never be open at their targets:
+    /// those are gone, or have been closed for good. Content stays, but the target may have accepted more, so that no
+    /// position from before is continuous.
     ///
     /// # Errors
     ///
-    /// If one of `partitions` is not moving or its target is still there.
+    /// If one of `partitions` is not moving.
     pub fn reclaim(&self, change: Change, partitions: &[Partition]) -> Result<Self, TransitionError> {
-        let mut next = self.alter(change, partitions, |partition, moved| {
-            if !self.target_gone(partition) {
-                return Err(TransitionError::TargetThere(partition));
-            }
+        let mut next = self.alter(change, partitions, |_, moved| {
             let (shard, generation) = (moved.from, change.generation);
             Ok(opening(shard, generation, OpeningContent::Reclaim))
         })?;

@@ -53,9 +53,6 @@ pub enum TransitionError {
     /// The move cannot go on.
     #[error("the target of partition {0} is gone")]
     TargetGone(Partition),
-    /// The move can go on.
-    #[error("the target of partition {0} is still there")]
-    TargetThere(Partition),
     /// Nothing can be moved there or taken from there.
     #[error("shard {0} cannot be used")]
     NotUsable(ShardId),

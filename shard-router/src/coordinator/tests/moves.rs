@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::store::GatewayReport;
-use crate::topology::{Change, MoveHistory, OpeningContent, ShardRequest, ShardState, Topology};
+use crate::topology::{Change, MoveHistory, OpeningContent, ShardRequest, ShardState, Topology, WantedShard};
 
 mod deaths;
 mod lost;
@@ -32,7 +32,9 @@ fn wanted(number: usize) -> WantedShard {
 /// A coordinator on which only the first `configured` servers are in the list.
 fn coordinator(cluster: &Cluster, name: &str, configured: usize, options: CoordinatorOptions) -> Coordinator {
     let mut parts = cluster.parts(name);
-    parts.configured = (1..=configured).map(|number| (shard(number), wanted(number))).collect();
+    parts.configured = (1..=configured)
+        .map(|number| (shard(number), wanted(number)))
+        .collect();
     parts.options = options;
     Coordinator::start(parts)
 }
@@ -53,7 +55,12 @@ async fn change<E: std::fmt::Debug>(
             id: rand::random(),
         };
         let next = transition(&topology, change).unwrap();
-        if cluster.store.compare_and_set(Some(&topology), &next).await.unwrap() {
+        if cluster
+            .store
+            .compare_and_set(Some(&topology), &next)
+            .await
+            .unwrap()
+        {
             return next;
         }
     }
@@ -134,7 +141,10 @@ async fn a_shard_joins_and_the_first_leaves_while_publications_go_on() {
     cluster.assert_open_where_owned(&joined).await;
 
     request(&cluster, ShardRequest::Remove(shard(1))).await;
-    let left = until(&cluster, "the first to leave", |topology| topology.shards.len() == 3).await;
+    let left = until(&cluster, "the first to leave", |topology| {
+        topology.shards.len() == 3
+    })
+    .await;
     assert!(!left.shards.contains_key(&shard(1)));
     let end = at_rest(&cluster).await;
     assert!(traffic.count() > 500);
@@ -226,7 +236,10 @@ async fn a_shard_that_leaves_is_forgotten_only_when_every_gateway_has_followed()
     sleep(Duration::from_secs(30)).await;
     assert!(cluster.topology().await.shards.contains_key(&shard(1)));
     follows.store(true, Ordering::Relaxed);
-    until(&cluster, "forgetting", |topology| !topology.shards.contains_key(&shard(1))).await;
+    until(&cluster, "forgetting", |topology| {
+        !topology.shards.contains_key(&shard(1))
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +251,10 @@ async fn a_wanted_list_is_brought_about_when_nothing_else_moves() {
     plan_some(&cluster, 40).await;
     let list: BTreeMap<ShardId, WantedShard> = [2, 3].map(|number| (shard(number), wanted(number))).into();
     cluster.server(3).stop();
-    change(&cluster, |topology, change| topology.propose(change, list.clone())).await;
+    change(&cluster, |topology, change| {
+        topology.propose(change, list.clone())
+    })
+    .await;
     sleep(Duration::from_secs(20)).await;
     // Its new shard does not answer: nothing is begun.
     let waiting = at_rest(&cluster).await;
@@ -251,7 +267,10 @@ async fn a_wanted_list_is_brought_about_when_nothing_else_moves() {
         is_at_rest(topology) && topology.shards.keys().eq(list.keys())
     });
     let end = end.await;
-    assert_eq!(end.shares().values().sum::<usize>(), usize::from(Partition::COUNT));
+    assert_eq!(
+        end.shares().values().sum::<usize>(),
+        usize::from(Partition::COUNT)
+    );
     assert_in_order(&cluster, &end).await;
     sleep(Duration::from_secs(20)).await;
     assert_eq!(cluster.topology().await, end);

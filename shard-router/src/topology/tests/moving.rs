@@ -108,9 +108,7 @@ fn a_move_that_is_sealed_already_goes_on() {
 }
 
 #[test]
-fn a_sealed_source_is_reclaimed_only_from_a_target_that_is_gone() {
-    let there = refused(moving().reclaim(change(12), &[p()]));
-    assert_eq!(there, TransitionError::TargetThere(p()));
+fn a_sealed_source_is_reclaimed_from_a_target_that_is_gone() {
     let evicted = moving().evict(change(12), &id(1)).unwrap();
     assert_eq!(first(&evicted), moving_state(Some(12)));
     assert!(evicted.target_gone(p()));
@@ -124,6 +122,14 @@ fn a_sealed_source_is_reclaimed_only_from_a_target_that_is_gone() {
         "a lost shard is cleaned when it comes back"
     );
     assert!(!reclaimed.plan.contains_key(&p()));
+}
+
+#[test]
+fn what_was_closed_at_both_shards_is_reclaimed_cleaned_and_planned_again() {
+    let reclaimed = moving().reclaim(change(12), &[p()]).unwrap();
+    assert_eq!(first(&reclaimed), opening(0, 12, OpeningContent::Reclaim));
+    assert_eq!(reclaimed.plan.get(&p()), Some(&id(1)));
+    assert!(reclaimed.cleaning.contains_key(&(id(1), p())));
 }
 
 #[test]

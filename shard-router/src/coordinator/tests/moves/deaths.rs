@@ -25,7 +25,11 @@ async fn die(last: usize, at_last: Verdict) -> bool {
     drop(dying);
     let _heir = keep(&cluster, "heir", 2);
     let end = at_rest(&cluster).await;
-    assert!(moved.iter().all(|partition| *end.partition(*partition).owner() == shard(2)));
+    assert!(
+        moved
+            .iter()
+            .all(|partition| *end.partition(*partition).owner() == shard(2))
+    );
     traffic.assert_nothing_lost().await;
     assert_in_order(&cluster, &end).await;
     died
@@ -66,8 +70,15 @@ async fn two_coordinators_at_once_move_everything_once() {
         let traffic = Traffic::start(&cluster);
         let moved = plan_some(&cluster, 100).await;
         let end = at_rest(&cluster).await;
-        assert!(moved.iter().all(|partition| *end.partition(*partition).owner() == shard(2)));
-        assert!(both.iter().all(|one| one.status().borrow().leading), "seed {seed}");
+        assert!(
+            moved
+                .iter()
+                .all(|partition| *end.partition(*partition).owner() == shard(2))
+        );
+        assert!(
+            both.iter().all(|one| one.status().borrow().leading),
+            "seed {seed}"
+        );
         drop(both);
         traffic.assert_nothing_lost().await;
         assert_in_order(&cluster, &end).await;

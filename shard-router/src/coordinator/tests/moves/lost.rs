@@ -14,7 +14,10 @@ enum Moment {
 }
 
 /// A gateway that misses the shards of `down`.
-fn witness(cluster: &Cluster, down: &Arc<parking_lot::Mutex<std::collections::BTreeSet<ShardId>>>) -> Follower {
+fn witness(
+    cluster: &Cluster,
+    down: &Arc<parking_lot::Mutex<std::collections::BTreeSet<ShardId>>>,
+) -> Follower {
     let down = Arc::clone(down);
     Follower::with(cluster, "witness", move |topology| GatewayReport {
         unreachable: down.lock().clone(),
@@ -22,30 +25,26 @@ fn witness(cluster: &Cluster, down: &Arc<parking_lot::Mutex<std::collections::BT
     })
 }
 
-async fn record(cluster: &Cluster, number: usize, partition: Partition) -> Option<OwnerRecord> {
-    let run = cluster.server(number).run();
-    cluster.way(number).records(&run, vec![partition]).await.unwrap().remove(0)
-}
-
-/// Waits until a move of one of `partitions` is at `moment`.
+/// Waits until a move of one of `partitions` from shard 1 to shard 2 is at `moment`.
 async fn reaches(cluster: &Cluster, partitions: &[Partition], moment: Moment) {
     let state = match moment {
         Moment::Copying => OwnerState::Migrating,
         Moment::Sealed => OwnerState::Sealed,
     };
+    let ways = [1, 2].map(|number| (cluster.way(number), cluster.server(number).run()));
+    let is =
+        |record: &Option<OwnerRecord>, state| record.as_ref().is_some_and(|record| record.state == state);
     let deadline = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < deadline, "no move is at {moment:?}");
-        for partition in partitions {
-            let source = record(cluster, 1, *partition).await;
-            let target = record(cluster, 2, *partition).await;
-            if source.is_some_and(|record| record.state == state)
-                && target.is_some_and(|record| record.state == OwnerState::Importing)
-            {
-                return;
-            }
+        let [(source, first), (target, second)] = &ways;
+        let sources = source.records(first, partitions.to_vec()).await.unwrap();
+        let targets = target.records(second, partitions.to_vec()).await.unwrap();
+        let mut both = sources.iter().zip(&targets);
+        if both.any(|(source, target)| is(source, state) && is(target, OwnerState::Importing)) {
+            return;
         }
-        sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -76,9 +75,11 @@ async fn interrupt(moment: Moment, number: usize, with: RestartWith, down_for: D
     assert!(end.shards.values().all(|entry| entry.state == ShardState::Active));
     // What was not at the stopped shard, and was not to go there, has lost nothing.
     let renewed = traffic.renewed().await;
-    assert!(renewed.iter().all(|partition| {
-        *end.partition(*partition).owner() != shard(3) || down_for == GIVEN_UP
-    }));
+    assert!(
+        renewed
+            .iter()
+            .all(|partition| { *end.partition(*partition).owner() != shard(3) || down_for == GIVEN_UP })
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,14 +112,22 @@ async fn a_shard_is_given_up_in_time_and_nothing_of_it_counts_when_it_returns() 
     cluster.server(1).stop();
     down.lock().insert(shard(1));
     sleep(Duration::from_secs(28)).await;
-    assert_eq!(cluster.topology().await.shards[&shard(1)].state, ShardState::Active);
+    assert_eq!(
+        cluster.topology().await.shards[&shard(1)].state,
+        ShardState::Active
+    );
     let lost = until(&cluster, "eviction", |topology| {
         topology.shards[&shard(1)].state == ShardState::Lost && topology.shares()[&shard(1)] == 0
     });
     lost.await;
     sleep(Duration::from_secs(1)).await;
     let without = cluster.topology().await;
-    assert!(without.partitions.iter().all(|state| matches!(state, PartitionState::Stable(_))));
+    assert!(
+        without
+            .partitions
+            .iter()
+            .all(|state| matches!(state, PartitionState::Stable(_)))
+    );
     sleep(Duration::from_secs(20)).await;
     assert!(!coordinator.status().borrow().troubles.contains_key(&shard(1)));
 
@@ -131,7 +140,11 @@ async fn a_shard_is_given_up_in_time_and_nothing_of_it_counts_when_it_returns() 
     assert_in_order(&cluster, &end).await;
     let renewed = traffic.renewed().await;
     assert!(!renewed.is_empty());
-    assert!(renewed.iter().all(|partition| *before.partition(*partition).owner() == shard(1)));
+    assert!(
+        renewed
+            .iter()
+            .all(|partition| *before.partition(*partition).owner() == shard(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +155,10 @@ async fn a_shard_that_most_gateways_reach_is_not_given_up() {
     at_rest(&cluster).await;
     cluster.server(1).stop();
     sleep(Duration::from_secs(120)).await;
-    assert_eq!(cluster.topology().await.shards[&shard(1)].state, ShardState::Active);
+    assert_eq!(
+        cluster.topology().await.shards[&shard(1)].state,
+        ShardState::Active
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,16 +191,26 @@ async fn a_partition_is_taken_back_where_its_target_was_lost_after_the_seal() {
         topology.shards[&shard(2)].state == ShardState::Lost && topology.moving() == 0
     });
     let lost = lost.await;
-    assert!(lost.partitions.iter().all(|state| !matches!(state, PartitionState::Moving { .. })));
+    assert!(
+        lost.partitions
+            .iter()
+            .all(|state| !matches!(state, PartitionState::Moving { .. }))
+    );
     let taken_back = moved.iter().filter(|partition| {
         matches!(
             lost.partition(**partition),
-            PartitionState::Opening { content: OpeningContent::Reclaim, .. } | PartitionState::Stable(_)
+            PartitionState::Opening {
+                content: OpeningContent::Reclaim,
+                ..
+            } | PartitionState::Stable(_)
         ) && *lost.partition(**partition).owner() == shard(1)
     });
     assert!(taken_back.count() > 0);
     let end = until(&cluster, "rest", |topology| {
-        topology.partitions.iter().all(|state| matches!(state, PartitionState::Stable(_)))
+        topology
+            .partitions
+            .iter()
+            .all(|state| matches!(state, PartitionState::Stable(_)))
             && topology.plan.is_empty()
     });
     let end = end.await;

@@ -29,7 +29,9 @@ pub(super) struct Follower(JoinHandle<()>);
 impl Follower {
     /// One that acknowledges every topology soon after it was written.
     pub(super) fn start(cluster: &Cluster, name: &str) -> Self {
-        Self::with(cluster, name, |topology| GatewayReport::applied(topology.generation))
+        Self::with(cluster, name, |topology| {
+            GatewayReport::applied(topology.generation)
+        })
     }
 
     /// One that makes its report from each topology.
@@ -121,7 +123,11 @@ impl Traffic {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.accepted.lock().values().map(|channel| channel.payloads.len()).sum()
+        self.accepted
+            .lock()
+            .values()
+            .map(|channel| channel.payloads.len())
+            .sum()
     }
 
     /// Stops publishing and checks that each channel holds all that was accepted, in order and in one epoch.
@@ -135,7 +141,11 @@ impl Traffic {
             let payloads: Vec<Bytes> = page.publications.into_iter().map(|one| one.data).collect();
             assert_eq!(payloads, accepted.payloads, "{name}");
             assert_eq!(page.position.offset, Offset(accepted.payloads.len() as u64));
-            assert_eq!(accepted.epochs, BTreeSet::from([page.position.epoch.to_string()]), "{name}");
+            assert_eq!(
+                accepted.epochs,
+                BTreeSet::from([page.position.epoch.to_string()]),
+                "{name}"
+            );
         }
     }
 
@@ -178,7 +188,10 @@ impl Ways {
             new_epoch: new_epoch(),
         };
         let owner = topology.partition(partition).owner();
-        self.trusted(topology, owner).history(partition, request).await.unwrap()
+        self.trusted(topology, owner)
+            .history(partition, request)
+            .await
+            .unwrap()
     }
 }
 
