@@ -90,6 +90,7 @@ on_both_worlds! {
     }
     pubsub::{
         messages_arrive_in_order_with_their_positions,
+        what_came_before_an_unsubscription_is_handed_over_before_its_answer,
         only_subscribed_links_hear_and_only_until_unsubscribed,
         a_broken_link_reports_down_then_up_and_has_nothing_subscribed,
         an_inbox_that_overflows_breaks_the_link_and_it_comes_back,

@@ -284,3 +284,26 @@ pub async fn several_links_share_the_channels_by_partition(world: impl World) {
     }
     assert_eq!(heard, channels.len());
 }
+
+pub async fn what_came_before_an_unsubscription_is_handed_over_before_its_answer(world: impl World) {
+    const MESSAGES: usize = 300;
+    let channel = Channel::new("leaving");
+    let (publisher, subscriber) = (world.gateway(), world.gateway());
+    publisher.open_for(&channel).await;
+    subscriber.trust_present_run().await;
+    subscriber.subscribe(&channel).await;
+    for _ in 0..MESSAGES {
+        let request = PublishRequest {
+            stream: None,
+            ..channel.request("live")
+        };
+        publisher.shard.publish(channel.partition, request).await.unwrap();
+    }
+    let leaving = vec![(channel.partition, channel.name.clone())];
+    subscriber.shard.unsubscribe(leaving).await.unwrap();
+    let messages = |told: &[Told]| {
+        let messages = told.iter().filter(|told| matches!(told, Told::Message(..)));
+        messages.count()
+    };
+    assert_eq!(messages(&subscriber.events.told()), MESSAGES);
+}
