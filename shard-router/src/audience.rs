@@ -45,6 +45,8 @@ pub enum Event {
 pub enum LossReason {
     /// The stream is another incarnation than the position's: it expired, or its shard lost or may have lost data.
     EpochChanged,
+    /// The same, because the shard is gone that had it.
+    ShardLost,
     /// The stream was trimmed or expired past the position.
     PositionExpired,
     /// The position is beyond the stream's top: it was never given out by this incarnation.
@@ -55,8 +57,9 @@ pub enum LossReason {
 
 impl LossReason {
     /// Every reason, for registering metrics.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::EpochChanged,
+        Self::ShardLost,
         Self::PositionExpired,
         Self::PositionAhead,
         Self::LimitExceeded,
@@ -67,6 +70,7 @@ impl LossReason {
     pub fn label(self) -> &'static str {
         match self {
             Self::EpochChanged => "epoch_changed",
+            Self::ShardLost => "shard_lost",
             Self::PositionExpired => "position_expired",
             Self::PositionAhead => "position_ahead",
             Self::LimitExceeded => "limit_exceeded",

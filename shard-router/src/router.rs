@@ -14,6 +14,7 @@
 //! * `drive`: does what a channel's [`feed`](crate::feed) asks for, one task per channel that needs something.
 //! * `events`: messages and link changes as they arrive; `resume` brings a link's channels back in batches.
 //! * `check`: compares idle channels' positions with their owners'.
+//! * `renewals`: why streams got new epochs.
 //! * `presence`: who is present, refreshed in batches.
 //! * `operate`: history and presence reads, announcements.
 //!
@@ -38,6 +39,7 @@ mod opened;
 mod operate;
 mod presence;
 mod publish;
+mod renewals;
 mod resume;
 mod retry;
 mod routes;
@@ -76,6 +78,7 @@ use opened::OpenedShards;
 pub use operate::HistoryQuery;
 use presence::PresenceTable;
 pub use publish::Publish;
+use renewals::Renewals;
 use routes::Routes;
 pub use subscribe::SubscribeOptions;
 use ways::SealedSources;
@@ -177,6 +180,7 @@ struct Core<A: Audience> {
     awaited: AtomicBool,
     lines: Lines,
     sealed: SealedSources,
+    renewals: Renewals,
     suspects: Suspects,
     presence: PresenceTable,
     metrics: RouterMetrics,
@@ -225,6 +229,7 @@ impl<A: Audience> Router<A> {
             handed: Notify::new(),
             awaited: AtomicBool::new(false),
             sealed: SealedSources::default(),
+            renewals: Renewals::default(),
             suspects: Suspects::default(),
             presence: PresenceTable::default(),
             metrics: RouterMetrics::register(),
