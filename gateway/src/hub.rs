@@ -5,10 +5,10 @@
 //! each member's queue. It never waits: a client that cannot keep up is its queue's business.
 
 mod encoded;
+mod losses;
 mod members;
 mod membership;
 
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use campanile_shard_router::audience::{Audience, Event, LossReason};
 
 use crate::connection::outbound::Outbound;
 pub use encoded::{Encoded, EncodedCounters};
+use losses::Losses;
 pub use members::Members;
 pub use membership::{Interest, Membership};
 
@@ -38,21 +39,17 @@ pub trait Subscriber: Sized + Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Hub<S> {
     encoded: EncodedCounters,
-    subscriber: PhantomData<fn() -> S>,
+    losses: Arc<Losses<S>>,
 }
 
-/// How many subscribers are told at once that continuity is lost, and the pause before the next are: 10,000 a second,
-/// so that their return does not come as one wave.
-const LOST_AT_ONCE: usize = 100;
-const LOST_PAUSE: Duration = Duration::from_millis(10);
-
 impl<S: Subscriber> Hub<S> {
-    /// A hub that counts with `encoded`.
+    /// A hub that counts with `encoded`. Clients whose subscriptions lose continuity at the same time, in whichever
+    /// channels, are told over `spread`.
     #[must_use]
-    pub fn new(encoded: EncodedCounters) -> Self {
+    pub fn new(encoded: EncodedCounters, spread: Duration) -> Self {
         Self {
             encoded,
-            subscriber: PhantomData,
+            losses: Losses::new(spread),
         }
     }
 
@@ -64,20 +61,10 @@ impl<S: Subscriber> Hub<S> {
 
     /// Ends all positioned subscriptions at once, and tells the clients one after another. What comes meanwhile must
     /// not reach them: behind a gap, it would move the position that they return with over what they have missed.
-    fn lose(members: &Members<S>, reason: LossReason) {
+    fn lose(&self, members: &Members<S>, reason: LossReason) {
         let positioned = |member: &&Arc<Membership<S>>| member.interest().positioned && member.end();
-        let lost: Vec<_> = members.iter().filter(positioned).cloned().collect();
-        if lost.is_empty() {
-            return;
-        }
-        tokio::spawn(async move {
-            for some in lost.chunks(LOST_AT_ONCE) {
-                for member in some {
-                    member.subscriber().lost(member, reason);
-                }
-                tokio::time::sleep(LOST_PAUSE).await;
-            }
-        });
+        self.losses
+            .add(members.iter().filter(positioned).cloned().collect(), reason);
     }
 }
 
@@ -104,7 +91,7 @@ impl<S: Subscriber> Audience for Hub<S> {
                 let message = || Push::leave(channel.as_str(), (**info).clone());
                 self.fan_out(members, Encoded::new(&message, None), wants_join_leave);
             }
-            Event::Lost(reason) => Self::lose(members, *reason),
+            Event::Lost(reason) => self.lose(members, *reason),
         }
     }
 }

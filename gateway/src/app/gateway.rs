@@ -58,7 +58,10 @@ impl Gateway {
         let mut backend = Backend::open(config)?;
         let router = Router::start(
             router_config(config),
-            Arc::new(Hub::new(EncodedCounters::register())),
+            Arc::new(Hub::new(
+                EncodedCounters::register(),
+                config.client.resubscribe_spread,
+            )),
             Arc::clone(&backend.store),
             Arc::clone(&backend.factory),
             id.clone(),

@@ -43,6 +43,7 @@ pub(super) fn client(raw: &Raw, report: &mut Report) -> ClientOptions {
         connect_include_server_time: client.connect_include_server_time,
         presence_update_interval: client.presence_update_interval.get(),
         channel_position_check_delay: client.channel_position_check_delay.get(),
+        resubscribe_spread: client.resubscribe_spread.get(),
         rate_limit: rate_limit(&client.rate_limit, report),
         personal_channel: personal_channel(&client.subscribe_to_user_personal_channel),
     }

@@ -7,6 +7,7 @@ use campanile_common::{Offset, Timestamp};
 use campanile_shard_router::publication::Publication;
 use parking_lot::Mutex;
 
+use super::losses::{AT_LEAST, STEP};
 use super::*;
 
 struct Client {
@@ -60,8 +61,10 @@ fn members(list: &[Arc<Membership<Client>>]) -> Members<Client> {
     members
 }
 
+const SPREAD: Duration = Duration::from_secs(20);
+
 fn hub() -> Hub<Client> {
-    Hub::new(EncodedCounters::register())
+    Hub::new(EncodedCounters::register(), SPREAD)
 }
 
 fn publication() -> Event {
@@ -151,35 +154,74 @@ async fn lost_continuity_ends_positioned_subscriptions_before_anything_else_arri
     hub.deliver(&channel(), &members, &Event::Lost(LossReason::EpochChanged));
     assert_eq!(list[0].subscriber().received(), Vec::<Bytes>::new());
     assert_eq!(list[1].subscriber().received().len(), 1);
-    tokio::time::sleep(LOST_PAUSE * 3).await;
+    tokio::time::sleep(STEP * 3).await;
     let lost = |i: usize| list[i].subscriber().lost.lock().clone();
     assert_eq!(lost(0), [(channel(), LossReason::EpochChanged)]);
     assert_eq!(lost(1), []);
 }
 
-#[tokio::test(start_paused = true)]
-async fn many_who_lost_continuity_are_told_over_time() {
+/// So many channels, lost at the same time, of ten subscribers each; how many of these have been told.
+fn lose_channels(hub: &Hub<Client>, channels: usize) -> impl Fn() -> usize + use<> {
     let positioned = Interest {
         positioned: true,
         ..Interest::default()
     };
-    let list: Vec<_> = (0..3 * LOST_AT_ONCE)
-        .map(|_| member(Codec::Json, positioned))
+    let lists: Vec<Vec<_>> = (0..channels)
+        .map(|_| (0..10).map(|_| member(Codec::Json, positioned)).collect())
         .collect();
-    let told = || {
-        list.iter()
-            .filter(|member| !member.subscriber().lost.lock().is_empty())
-            .count()
-    };
-    hub().deliver(
-        &channel(),
-        &members(&list),
-        &Event::Lost(LossReason::PositionExpired),
-    );
-    tokio::time::sleep(LOST_PAUSE / 2).await;
-    assert_eq!(told(), LOST_AT_ONCE);
-    tokio::time::sleep(LOST_PAUSE * 3).await;
-    assert_eq!(told(), 3 * LOST_AT_ONCE);
+    for list in &lists {
+        hub.deliver(&channel(), &members(list), &Event::Lost(LossReason::ShardLost));
+    }
+    move || {
+        let told = |member: &&Arc<Membership<Client>>| !member.subscriber().lost.lock().is_empty();
+        lists.iter().flatten().filter(told).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_subscribers_of_all_lost_channels_are_told_evenly_over_the_spread() {
+    const CHANNELS: usize = 4000;
+    let hub = hub();
+    let told = lose_channels(&hub, CHANNELS);
+    assert_eq!(told(), 0);
+    let mut before = 0;
+    for quarter in 1..=4 {
+        tokio::time::sleep(SPREAD / 4).await;
+        let expected = CHANNELS * 10 * quarter / 4;
+        let now = told();
+        assert!(
+            now.abs_diff(expected) <= CHANNELS / 10,
+            "{now} instead of {expected}"
+        );
+        assert!(now > before, "they come one after the other");
+        before = now;
+    }
+    tokio::time::sleep(STEP * 2).await;
+    assert_eq!(told(), CHANNELS * 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_wait_for_nothing() {
+    let hub = hub();
+    for _ in 0..2 {
+        let told = lose_channels(&hub, 3);
+        tokio::time::sleep(STEP / 2).await;
+        assert_eq!(told(), AT_LEAST);
+        tokio::time::sleep(STEP * 3).await;
+        assert_eq!(told(), 30);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_join_the_queue_late_do_not_make_the_others_wait_for_ever() {
+    let hub = hub();
+    let first = lose_channels(&hub, 1000);
+    for _ in 0..10 {
+        tokio::time::sleep(SPREAD / 10).await;
+        let _ = lose_channels(&hub, 100);
+    }
+    tokio::time::sleep(SPREAD / 2).await;
+    assert_eq!(first(), 10_000);
 }
 
 #[test]

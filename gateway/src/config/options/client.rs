@@ -51,6 +51,10 @@ pub struct ClientOptions {
     /// How often an idle channel with a stream is compared with its shard. 40 s: how long a lost publication goes
     /// unnoticed if no other follows.
     pub channel_position_check_delay: Duration,
+    /// Over how long the subscribers of channels are told, 1000 a second at least, that have lost continuity together:
+    /// those of an evicted shard, say. 30 s: a million of them on ten gateways come back as 33,000 a second. They get
+    /// nothing meanwhile. A subscription that waits costs 8 bytes and what it costs anyway.
+    pub resubscribe_spread: Duration,
     /// How fast one connection may send commands; `None`: as fast as it can.
     pub rate_limit: Option<RateLimit>,
     /// Subscribes each connected user to a channel of their own; `None`: not.
@@ -79,6 +83,7 @@ impl Default for ClientOptions {
             connect_include_server_time: false,
             presence_update_interval: Duration::from_secs(27),
             channel_position_check_delay: Duration::from_secs(40),
+            resubscribe_spread: Duration::from_secs(30),
             rate_limit: Some(RateLimit::default()),
             personal_channel: None,
         }

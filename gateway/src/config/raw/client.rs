@@ -39,6 +39,8 @@ pub struct Client {
     pub concurrency: u32,
     /// How often an idle channel with a stream is compared with its shard.
     pub channel_position_check_delay: HumanDuration,
+    /// Over how long the subscribers of lost streams are told.
+    pub resubscribe_spread: HumanDuration,
     /// Connections of this gateway at most; 0: any number.
     pub connection_limit: u32,
     /// Connections of one user on this gateway at most; 0: any number.
@@ -78,6 +80,7 @@ impl Default for Client {
             presence_update_interval: options.presence_update_interval.into(),
             concurrency: 0,
             channel_position_check_delay: options.channel_position_check_delay.into(),
+            resubscribe_spread: options.resubscribe_spread.into(),
             connection_limit: options.connection_limit,
             user_connection_limit: options.user_connection_limit,
             connection_rate_limit: options.connection_rate_limit,

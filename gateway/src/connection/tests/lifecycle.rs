@@ -155,7 +155,7 @@ async fn lost_continuity_makes_clients_subscribe_again() {
     let host = host().await;
     let mut one = client(&host).await;
     one.subscribe("a").await;
-    let hub = Hub::new(EncodedCounters::register());
+    let hub = Hub::new(EncodedCounters::register(), Duration::ZERO);
     let lost = Event::Lost(LossReason::EpochChanged);
     hub.deliver(&ChannelName::from_trusted("a"), &members(&host, "a"), &lost);
     let push = one.reply().await;

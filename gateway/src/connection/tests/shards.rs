@@ -26,7 +26,7 @@ pub(super) async fn router() -> Arc<Router<Hub<Connection>>> {
     let gateway = GatewayId("g".into());
     let router = Router::start(
         RouterConfig::default(),
-        Arc::new(Hub::new(EncodedCounters::register())),
+        Arc::new(Hub::new(EncodedCounters::register(), std::time::Duration::ZERO)),
         Arc::clone(&store),
         Arc::new(factory),
         gateway.clone(),
