@@ -233,12 +233,13 @@ impl<A: Audience> Core<A> {
     ) {
         channel.act(&self.audience, |state, out| {
             act(state, out);
-            let lost = out.iter().filter_map(|event| match event {
-                Event::Lost(reason) => Some(*reason),
+            let lost = out.iter_mut().filter_map(|event| match event {
+                Event::Lost(reason) => Some(reason),
                 _ => None,
             });
             for reason in lost {
-                self.metrics.lost(reason);
+                *reason = self.renewals.explain(channel.partition, *reason);
+                self.metrics.lost(*reason);
                 let position = state.delivered().map(ToString::to_string);
                 tracing::debug!(
                     channel = channel.name.as_str(),

@@ -122,6 +122,7 @@ impl<'a, A: Audience> Joining<'a, A> {
             self.core.kick_locked(&self.channel, &mut state);
             return false;
         };
+        let subscribed = self.core.renewals.explain_to(self.channel.partition, subscribed);
         if let Some(join) = join.take() {
             join(&mut state.members, &subscribed);
         }

@@ -143,6 +143,7 @@ impl<A: Audience> Core<A> {
                 Err(reason) => tracing::warn!(shard = %id, reason, "there is no way to a shard"),
             }
         }
+        self.renewals.note(self.topology().as_deref(), topology);
         let changes: Vec<_> = topology
             .states()
             .map(|(partition, state)| {

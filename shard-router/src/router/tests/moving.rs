@@ -12,7 +12,7 @@ use crate::memory::MemoryFactory;
 use crate::partition::Partition;
 use crate::router::events::Unheard;
 use crate::shard::ShardOptions;
-use crate::topology::{MoveHistory, PartitionState, Token};
+use crate::topology::{MoveHistory, OpeningContent, PartitionState, ShardState, Token};
 
 /// One partition's move, carried out by hand and without its content.
 struct Move<'a> {
@@ -302,4 +302,70 @@ async fn publications_keep_their_order_whichever_way_the_partition_goes() {
         "published in {} lives of the stream",
         epochs.len()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loss_of_a_shard_is_told_to_those_who_stay_and_to_those_who_return() {
+    let cluster = Cluster::open(2).await;
+    let router = cluster.router();
+    let (channel, other) = (cluster.channel_on(1), cluster.channel_on(2));
+    for channel in [&channel, &other] {
+        router.publish(publish(channel, 1)).await.unwrap();
+    }
+    let witness = Witness::subscribe(&router, &channel, None).await.unwrap();
+    let unconcerned = Witness::subscribe(&router, &other, None).await.unwrap();
+    let position = witness.joined().position;
+    cluster.server(1).stop();
+    evict(&cluster).await;
+    assert_eq!(witness.loses().await, LossReason::ShardLost);
+    let returned = Witness::subscribe(&router, &channel, position).await.unwrap();
+    let lost = RecoveryOutcome::Lost(LossReason::ShardLost);
+    assert_eq!(returned.joined().outcome, Some(lost));
+    router.publish(publish(&channel, "elsewhere")).await.unwrap();
+    returned.reaches(1).await;
+    router.publish(publish(&other, "as before")).await.unwrap();
+    unconcerned.reaches(2).await;
+    assert!(
+        !unconcerned
+            .seen()
+            .iter()
+            .any(|seen| matches!(seen, Seen::Lost(_)))
+    );
+}
+
+/// What the coordinator does about the loss of the first of two shards.
+async fn evict(cluster: &Cluster) {
+    let before = cluster.store.read().await.unwrap().unwrap();
+    let (lost, heir) = (shard(1), shard(2));
+    let generation = before.generation.next();
+    let orphans: Vec<_> = before.owned_by(&lost).map(|(partition, _)| partition).collect();
+    let mut after = before.clone();
+    after.generation = generation;
+    after.change_id += 1;
+    let entry = after.shards.get_mut(&lost).unwrap();
+    entry.state = ShardState::Lost;
+    entry.incarnation = None;
+    for partition in &orphans {
+        after.partitions[partition.index()] = PartitionState::Opening {
+            shard: heir.clone(),
+            generation,
+            content: OpeningContent::Fresh,
+        };
+    }
+    assert!(
+        cluster
+            .store
+            .compare_and_set(Some(&before), &after)
+            .await
+            .unwrap()
+    );
+    let token = Token(generation.0);
+    let fresh = FenceCommand::Fresh {
+        generation,
+        token,
+        unless_open: None,
+    };
+    for command in [fresh, FenceCommand::Open { generation, token }] {
+        fence(&heir, &cluster.servers[&heir], &orphans, command).await;
+    }
 }
