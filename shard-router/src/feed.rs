@@ -71,6 +71,8 @@ pub struct Feed {
     doubt: Option<ReadNumber>,
     /// The same for a subscriber's position, of which this gateway has not heard: continuity is not in doubt.
     asked: Option<ReadNumber>,
+    /// Whether messages of a coming owner were dropped before they came here.
+    missed: bool,
     /// Whether all of the delivered epoch was delivered and the owner begins another, which is not known yet.
     awaits_successor: bool,
     /// Whether a message came since [`Feed::take_idle`] last asked.
@@ -131,6 +133,7 @@ impl Feed {
             known_top: Offset::ZERO,
             doubt: None,
             asked: None,
+            missed: false,
             awaits_successor: false,
             stirred: false,
             held: Held::default(),

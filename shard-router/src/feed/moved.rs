@@ -31,15 +31,19 @@ impl Feed {
         self.drop_window();
         if self.awaits_successor {
             self.stage = Stage::Unverified(self.reads.begun);
-        } else if !complete || renewed {
+        }
+        let missed = std::mem::take(&mut self.missed);
+        if missed || !self.awaits_successor && (!complete || renewed) {
             self.doubt = Some(self.reads.begun);
         }
     }
 
-    /// Messages that had arrived were dropped before they came here, for want of room: the stream is to be read.
+    /// Messages of the coming owner, held back until [`Feed::moved`], were dropped for want of room: the stream is to be
+    /// read. That says nothing against what the former owner has still to say.
     pub fn missed(&mut self) {
         if self.stream {
-            self.doubt = Some(self.reads.begun);
+            self.missed = true;
+            self.asked = Some(self.reads.begun);
         }
     }
 

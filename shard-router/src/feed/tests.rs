@@ -611,12 +611,16 @@ fn whoever_may_have_missed_the_end_of_an_epoch_is_told() {
 
 #[test]
 fn what_was_dropped_before_it_came_here_is_read() {
-    let (mut feed, mut out) = live(5);
-    feed.missed();
-    let pending = feed.begin(Read::After(Offset(5)));
-    feed.complete(pending, page("e", 6, [6]), &mut out);
-    assert_eq!(seen(&mut out), ["6"]);
-    assert_eq!(feed.need(), Need::Nothing);
+    for (moved, epoch, after) in [(Moved::WithHistory, "e", 5), (Moved::WithoutHistory, "f", 0)] {
+        let (mut feed, mut out) = live(5);
+        feed.missed();
+        feed.moved(moved, true);
+        assert_eq!(feed.need(), Need::Read(Read::After(Offset(after))));
+        let pending = feed.begin(Read::After(Offset(after)));
+        feed.complete(pending, page(epoch, after + 1, [after + 1]), &mut out);
+        assert_eq!(seen(&mut out), [(after + 1).to_string()]);
+        assert_eq!(feed.need(), Need::Nothing);
+    }
 }
 
 #[test]

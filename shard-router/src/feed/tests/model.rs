@@ -30,7 +30,7 @@ enum Op {
     BreakFormer,
     /// The owner is lost: another one begins with nothing.
     Evict,
-    /// Messages are dropped before they reach the feed, which is told so.
+    /// Messages that are held back are dropped, and the feed is told so.
     Overflow(usize),
     /// The driver does the next thing.
     Step,
@@ -350,7 +350,7 @@ impl World {
                 self.feed.detached();
             }
             Op::Overflow(count) => {
-                if self.former.is_none() {
+                if self.former.is_some() {
                     let count = count.min(self.shard.link.len());
                     self.shard.crowded |= count > 0;
                     self.shard.link.drain(..count);
