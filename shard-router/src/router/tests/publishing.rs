@@ -234,7 +234,13 @@ async fn each_publisher_sees_its_own_order_whatever_happens_to_the_partition() {
     let cluster = Arc::new(Cluster::open(1).await);
     let router = ready(&cluster).await;
     let channel = cluster.channel_on(1);
-    let witness = Witness::subscribe(&router, &channel, None).await.unwrap();
+    // All of it, so that nothing is lost however long the link takes to come back.
+    let stream = stream(1000);
+    let options = SubscribeOptions {
+        stream,
+        ..SubscribeOptions::default()
+    };
+    let witness = Witness::subscribe_with(&router, &channel, options).await.unwrap();
     let fickle = tokio::spawn({
         let cluster = Arc::clone(&cluster);
         async move {
@@ -248,10 +254,11 @@ async fn each_publisher_sees_its_own_order_whatever_happens_to_the_partition() {
         let (router, channel) = (Arc::clone(&router), channel.clone());
         tokio::spawn(async move {
             for number in 0..200 {
-                router
-                    .publish(publish(&channel, format!("{publisher} {number}")))
-                    .await
-                    .unwrap();
+                let publication = Publish {
+                    stream,
+                    ..publish(&channel, format!("{publisher} {number}"))
+                };
+                router.publish(publication).await.unwrap();
                 tokio::time::sleep(Duration::from_micros(300)).await;
             }
         })
