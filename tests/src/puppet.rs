@@ -86,6 +86,14 @@ impl Puppet {
         }
     }
 
+    /// Starts an SDK as a judge of numbered publications, not yet connected; see `tally.mjs`.
+    pub fn start_tally(sdk: Sdk) -> Result<Self> {
+        match sdk {
+            Sdk::JsJson | Sdk::JsProtobuf => Self::node("tally.mjs", &[sdk.codec()]),
+            Sdk::PythonJson | Sdk::PythonProtobuf => Self::python("tally.py", &[sdk.codec()]),
+        }
+    }
+
     /// Starts `cent`, the Python library of the server API.
     pub fn start_api(gateway_url: &str, key: &str) -> Result<Self> {
         Self::python("api.py", &[&format!("{gateway_url}/api"), key])
