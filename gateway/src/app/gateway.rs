@@ -187,7 +187,7 @@ fn shard_admin(
     let requests = ShardRequests::new(Arc::clone(&backend.store), Arc::clone(router) as _);
     ShardAdmin {
         view: Arc::clone(router) as _,
-        changes: Arc::new(Requests::new(requests, &config.shards)),
+        changes: Arc::new(Requests::new(requests, router.applied(), &config.shards)),
         cluster: Arc::clone(cluster),
         managed_by: config.cluster.managed_by.clone(),
     }

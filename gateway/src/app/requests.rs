@@ -1,10 +1,14 @@
 //! Changes of the shards, from how operators put them to how the topology takes them.
 
+use std::time::Duration;
+
 use campanile_shard_router::coordinator::{Planned, ShardRequests};
 use campanile_shard_router::redis::RedisShardConfig;
-use campanile_shard_router::topology::{ShardId, ShardRequest, ShardUrl, WantedShard};
+use campanile_shard_router::topology::{Generation, ShardId, ShardRequest, ShardUrl, WantedShard};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::{RedisUrl, ShardsOptions};
 use crate::shards::{Add, Change, Refusal, ShardChanges};
@@ -14,17 +18,27 @@ use super::shards::EMBEDDED_ADDRESS;
 /// Longest name of a shard in bytes: it is a label of metrics and a column of tables.
 const MAX_NAME: usize = 64;
 
+/// How long the answer to a change waits for this gateway to apply it.
+const APPLYING: Duration = Duration::from_secs(1);
+
 /// Hands changes on.
 pub(super) struct Requests {
     requests: ShardRequests,
+    /// The topology that this gateway has applied.
+    applied: watch::Receiver<Generation>,
     /// Whether shards live in this process, and nowhere else.
     is_embedded: bool,
 }
 
 impl Requests {
-    pub(super) fn new(requests: ShardRequests, shards: &ShardsOptions) -> Self {
+    pub(super) fn new(
+        requests: ShardRequests,
+        applied: watch::Receiver<Generation>,
+        shards: &ShardsOptions,
+    ) -> Self {
         Self {
             requests,
+            applied,
             is_embedded: matches!(shards, ShardsOptions::Embedded(_)),
         }
     }
@@ -70,7 +84,15 @@ impl ShardChanges for Requests {
     }
 
     fn submit(&self, change: Change) -> BoxFuture<'_, Result<Planned, Refusal>> {
-        async { Ok(self.requests.submit(&self.request(change)?).await?) }.boxed()
+        async {
+            let planned = self.requests.submit(&self.request(change)?).await?;
+            // So that who asks this gateway next hears of it. It is decided, however long applying it takes.
+            let mut applied = self.applied.clone();
+            let heard = applied.wait_for(|applied| *applied >= planned.generation);
+            let _ = timeout(APPLYING, heard).await;
+            Ok(planned)
+        }
+        .boxed()
     }
 }
 
