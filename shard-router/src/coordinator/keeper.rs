@@ -202,13 +202,14 @@ impl Keeper {
         self.outage = None;
         let known = entry.incarnation.as_ref() == Some(&probe.incarnation);
         let before = self.term.sights.of(&self.id);
+        // A server that keeps nothing on disk has forgotten the wish with the rest.
+        let had_asked = probe.drain_asked || before.drain_asked;
         let sight = Sight {
             reachable: true,
             trusted: known && probe.admitted == Some(entry.admitted),
             // What was asked of a former run is over.
             drain_asked: probe.drain_asked && known,
-            returned: entry.state == ShardState::Draining
-                && (before.returned || (probe.drain_asked && !known)),
+            returned: entry.state == ShardState::Draining && (before.returned || (had_asked && !known)),
         };
         self.term.sights.note(&self.id, sight);
     }

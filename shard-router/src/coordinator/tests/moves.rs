@@ -277,8 +277,8 @@ async fn a_wanted_list_is_brought_about_when_nothing_else_moves() {
     assert_eq!(coordinator.status().borrow().wish, None);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_shard_that_asks_for_it_is_drained_and_told_so_and_used_again_when_it_comes_back() {
+/// Has shard 1 drained by its own wish, restarts it, and waits until it is used again.
+async fn drain_by_own_wish(with: RestartWith) {
     let cluster = Cluster::new(3);
     let _coordinator = keep(&cluster, "one", 3);
     let _gateway = Follower::start(&cluster, "a");
@@ -295,7 +295,7 @@ async fn a_shard_that_asks_for_it_is_drained_and_told_so_and_used_again_when_it_
     sleep(Duration::from_secs(30)).await;
     assert_eq!(cluster.topology().await, drained);
 
-    cluster.server(1).restart(RestartWith::Data);
+    cluster.server(1).restart(with);
     let used = until(&cluster, "its return", |topology| {
         topology.shares()[&shard(1)] > 1000 && is_at_rest(topology)
     });
@@ -304,6 +304,16 @@ async fn a_shard_that_asks_for_it_is_drained_and_told_so_and_used_again_when_it_
     assert!(!cluster.server(1).drained());
     traffic.assert_nothing_lost().await;
     assert_in_order(&cluster, &used).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_asks_for_it_is_drained_and_told_so_and_used_again_when_it_comes_back() {
+    drain_by_own_wish(RestartWith::Data).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_shard_that_has_forgotten_its_wish_is_used_again_when_it_comes_back() {
+    drain_by_own_wish(RestartWith::Nothing).await;
 }
 
 #[tokio::test(start_paused = true)]
