@@ -73,7 +73,9 @@ impl Probe {
         let coordinator = self.coordinator.borrow();
         let list = coordinator.list.as_ref();
         let list = list.map(|difference| format!("shards: {difference}"));
-        list.into_iter().chain(self.notes.texts()).collect()
+        let wish = coordinator.wish.as_ref();
+        let wish = wish.map(|reason| format!("the wanted list of shards cannot be carried out: {reason}"));
+        list.into_iter().chain(wish).chain(self.notes.texts()).collect()
     }
 
     /// How the shards are before there is a topology: those that will fill it.
