@@ -2,7 +2,7 @@
 //!
 //! It acts on the same partitions as the keepers and, at the same time, with another coordinator's. That is safe:
 //!
-//! * While a keeper looks at a shard and decides, no move from or to it is announced here ([`Sights::turn`]): what the
+//! * While a keeper looks at a shard and decides, no move from or to it is announced here ([`Sights::turn`](super::sights::Sights::turn)): what the
 //!   keeper takes for closed has not just been closed by a move. Partitions that are moving are left alone by it,
 //!   except when the shard runs anew; then the acts of the move name the former run and fail, and the admission
 //!   decides what becomes of the move.
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use campanile_common::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
@@ -61,6 +61,16 @@ struct Plan {
     since: Instant,
     partitions: usize,
     bytes: u64,
+}
+
+/// What is announced next.
+struct Batch {
+    page: Page,
+    /// The one on `page`.
+    topology: Arc<Topology>,
+    partitions: Vec<Partition>,
+    /// As long as they are held, no keeper decides about the shards of `partitions`.
+    _turns: Vec<OwnedMutexGuard<()>>,
 }
 
 /// Longer and longer pauses while nothing gets done.
@@ -168,21 +178,21 @@ impl Conductor {
     /// Announces the next moves of the plan.
     async fn announce(&mut self) -> Next {
         // Read again with the turns in hand: nobody decides about these shards meanwhile.
-        let Some((page, topology, batch, _turns)) = self.next_batch() else {
+        let Some(batch) = self.next_batch() else {
             return Next::Later;
         };
-        if batch.is_empty() {
-            let trouble = batch::obstacle(&topology, &self.term.sights);
-            self.show_waiting(&topology, trouble);
+        if batch.partitions.is_empty() {
+            let trouble = batch::obstacle(&batch.topology, &self.term.sights);
+            self.show_waiting(&batch.topology, trouble);
             return Next::Later;
         }
-        let history = self.term.options.history_on_move;
-        let commit = self.term.ledger.commit(&page, page.least, |topology, change| {
-            topology.announce(change, &batch, history)
+        let (page, history) = (&batch.page, self.term.options.history_on_move);
+        let commit = self.term.ledger.commit(page, page.least, |topology, change| {
+            topology.announce(change, &batch.partitions, history)
         });
         match commit.await {
             Ok(written) => {
-                let (generation, partitions) = (written.generation, batch.len());
+                let (generation, partitions) = (written.generation, batch.partitions.len());
                 info!(%generation, partitions, planned = written.plan.len(), "moving partitions");
                 Next::Now
             }
@@ -194,15 +204,8 @@ impl Conductor {
         }
     }
 
-    #[allow(clippy::type_complexity, reason = "read in one place, and only there")]
-    fn next_batch(
-        &self,
-    ) -> Option<(
-        Page,
-        Arc<Topology>,
-        Vec<Partition>,
-        Vec<tokio::sync::OwnedMutexGuard<()>>,
-    )> {
+    /// `None`: a keeper is deciding about one of its shards.
+    fn next_batch(&self) -> Option<Batch> {
         let shards: BTreeSet<ShardId> = match &self.pages.borrow().content {
             Content::Topology(topology) => {
                 batch::shards_of(topology, &batch::next(topology, &self.term.sights, self.most()))
@@ -215,10 +218,15 @@ impl Conductor {
             return None;
         };
         let topology = Arc::clone(topology);
-        let batch = batch::next(&topology, &self.term.sights, self.most());
-        batch::shards_of(&topology, &batch)
+        let partitions = batch::next(&topology, &self.term.sights, self.most());
+        batch::shards_of(&topology, &partitions)
             .is_subset(&shards)
-            .then_some((page, topology, batch, turns))
+            .then_some(Batch {
+                page,
+                topology,
+                partitions,
+                _turns: turns,
+            })
     }
 
     fn most(&self) -> usize {
@@ -328,6 +336,13 @@ impl Conductor {
             stage: "announcing".to_owned(),
             trouble: None,
         }
+    }
+}
+
+/// What is left is for the next coordinator to count.
+impl Drop for Conductor {
+    fn drop(&mut self) {
+        self.metrics.left.set(0.0);
     }
 }
 
