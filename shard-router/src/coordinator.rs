@@ -66,7 +66,7 @@ pub use check::Unfit;
 pub use configured::{ConfiguredShards, ShardList};
 pub use list::ListDifference;
 pub use options::{CoordinatorOptions, ManagedBy};
-pub use requests::{Planned, ShardRequests, ShardsStatus, SubmitError};
+pub use requests::{Planned, ShardRequests, SubmitError};
 
 /// Where the coordinator gets its ways to shards from: the router, which has them open.
 pub trait ShardSource: Send + Sync + 'static {

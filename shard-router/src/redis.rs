@@ -18,7 +18,7 @@
 //! * [`link`]: a Pub/Sub connection with its subscriptions in flight and its inbox.
 //! * [`factory`]: what makes shards, for those configured and those that only the topology knows.
 //! * [`admin`]: what only coordinators do; [`part`]: what they carry from server to server.
-//! * [`shard`]: the [`Shard`] of all this.
+//! * [`shard`]: the [`Shard`](crate::shard::Shard) of all this.
 
 mod admin;
 mod config;

@@ -1,7 +1,7 @@
 //! The rules that keep moves safe, by name, so that the simulator can take one away and see what breaks.
 //!
 //! Outside this crate's unit tests every rule holds, always, and [`holds`] is a constant. In a unit test a rule is taken
-//! away for the current thread by [`without`]: a rule that can be taken away without any violation is not tested.
+//! away for the current thread by `without`: a rule that can be taken away without any violation is not tested.
 
 /// One rule. Each variant says what the rule is, and what goes wrong without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

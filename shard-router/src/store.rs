@@ -46,7 +46,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 #[serde(transparent)]
 pub struct GatewayId(pub Arc<str>);
 
-/// How long a registration or lease lasts without being refreshed (DESIGN: heartbeat TTL 10 s).
+/// How long a registration or lease lasts without being refreshed.
 pub const REGISTRATION_TTL: Duration = Duration::from_secs(10);
 
 /// The store, as one gateway sees it.

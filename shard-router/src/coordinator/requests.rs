@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::ShardSource;
 use super::check::{self, Unfit};
-use crate::store::{GatewayId, GatewayReport, StoreError, TopologyStore};
+use crate::store::{StoreError, TopologyStore};
 use crate::topology::{
     Change, Generation, PlanSummary, RequestError, ShardEntry, ShardId, ShardRequest, Topology, WantedShard,
 };
@@ -65,27 +65,6 @@ impl Planned {
     #[must_use]
     pub fn bytes_of(&self, from: &ShardId, partitions: usize) -> Option<u64> {
         Some(self.sizes.get(from)?.saturating_mul(partitions as u64))
-    }
-}
-
-/// How the shards are.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ShardsStatus {
-    /// The stored topology.
-    pub topology: Arc<Topology>,
-    /// The live gateways and what each says.
-    pub gateways: Vec<(GatewayId, GatewayReport)>,
-}
-
-impl ShardsStatus {
-    /// The gateways that say that they cannot reach `shard`.
-    #[must_use]
-    pub fn unreachable_from(&self, shard: &ShardId) -> BTreeSet<GatewayId> {
-        let gateways = self.gateways.iter();
-        gateways
-            .filter(|(_, report)| report.unreachable.contains(shard))
-            .map(|(gateway, _)| gateway.clone())
-            .collect()
     }
 }
 
@@ -152,18 +131,6 @@ impl ShardRequests {
             }
         }
         Err(SubmitError::Contended)
-    }
-
-    /// How the shards are, as the store has it.
-    ///
-    /// # Errors
-    ///
-    /// If there is no topology, or the store does not answer.
-    pub async fn status(&self) -> Result<ShardsStatus, SubmitError> {
-        Ok(ShardsStatus {
-            topology: Arc::new(self.read().await?),
-            gateways: self.store.gateways().await?,
-        })
     }
 
     async fn read(&self) -> Result<Topology, SubmitError> {

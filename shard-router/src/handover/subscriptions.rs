@@ -225,7 +225,7 @@ impl<M> Subscriptions<M> {
     }
 
     /// Takes note of the end of a move, and releases what needs to be held back no longer. Due after
-    /// [`Effect::Released`] and [`Change`], and before each message while the handover was not
+    /// [`Effect::Released`] and [`Change`](super::Change), and before each message while the handover was not
     /// [drained](Handover::is_drained) or a channel of the partition has not been looked at since: a message may come
     /// before its channel's turn. Breaks are to be [noticed](Subscriptions::notice_breaks) first: what is released may
     /// follow on what was lost with a link.

@@ -99,9 +99,7 @@ impl Topology {
     pub fn apply(&self, change: Change, request: &ShardRequest) -> Result<Self, RequestError> {
         self.apply_all(change, std::slice::from_ref(request))
     }
-}
 
-impl Topology {
     /// The same for several requests, of which one plan follows: no partition moves twice.
     ///
     /// # Errors

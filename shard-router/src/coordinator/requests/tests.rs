@@ -258,21 +258,6 @@ async fn a_list_is_noted_once_and_given_up_for_a_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_status_says_who_cannot_reach_what() {
-    let world = World::new().await;
-    let gateway = GatewayId("g".into());
-    let report = GatewayReport {
-        unreachable: BTreeSet::from([id(2)]),
-        ..GatewayReport::applied(Generation(5))
-    };
-    world.store.register(&gateway, &report, false).await.unwrap();
-    let status = world.requests.status().await.unwrap();
-    assert_eq!(*status.topology, world.topology().await);
-    assert_eq!(status.unreachable_from(&id(2)), BTreeSet::from([gateway]));
-    assert_eq!(status.unreachable_from(&id(1)), BTreeSet::new());
-}
-
-#[tokio::test(start_paused = true)]
 async fn without_a_topology_there_is_nothing_to_change() {
     let store: Arc<MemoryStore> = Arc::default();
     let requests = ShardRequests::new(store, Arc::new(Ways(BTreeMap::new())));
