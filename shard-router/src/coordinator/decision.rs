@@ -170,10 +170,14 @@ fn command(
     }
 }
 
-/// Whether nothing of `shard` has been opened since it was admitted.
+/// Whether nothing of `shard` has been opened, nor moved there, since it was admitted.
 fn admission_is_under_way(topology: &Topology, shard: &ShardId, entry: &ShardEntry) -> bool {
-    topology.owned_by(shard).all(|(_, state)| {
-        matches!(state, PartitionState::Opening { generation, .. } if *generation >= entry.admitted)
+    topology.states().all(|(_, state)| match state {
+        PartitionState::Opening { generation, .. } => state.owner() != shard || *generation >= entry.admitted,
+        PartitionState::Moving {
+            from, to, generation, ..
+        } => from != shard && (to != shard || *generation <= entry.admitted),
+        PartitionState::Stable(owner) => owner != shard,
     })
 }
 

@@ -238,6 +238,24 @@ fn a_shard_without_partitions_is_admitted_and_noted_too() {
 }
 
 #[test]
+fn a_shard_that_only_has_partitions_on_their_way_to_it_notices_that_it_was_flushed() {
+    let coming = |generation| PartitionState::Moving {
+        from: them(),
+        to: us(),
+        generation: Generation(generation),
+        aborting: None,
+        history: MoveHistory::Keep,
+    };
+    let flushed = |generation| {
+        let topology = topology(coming(generation), PartitionState::Stable(them()));
+        decide(&topology, &us(), &seen("a", None, &[]))
+    };
+    // It may have accepted publications, whose offsets would be given again.
+    assert_eq!(flushed(15), Some(Action::Admit { keep_epochs: false }));
+    assert_eq!(flushed(9), Some(Action::Open), "announced before it was admitted");
+}
+
+#[test]
 fn closed_is_what_should_be_open_and_has_no_open_record() {
     let records = |state| {
         vec![
