@@ -102,7 +102,7 @@ impl Topology {
     }
 
     /// Notes which moves are done, each named by its partition and its generation; what has been decided about a
-    /// partition since stays.
+    /// partition since stays, also that its move is abandoned: the target that opened it may be lost by now.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Topology {
             let Some(moved) = self.moved(*partition) else {
                 continue;
             };
-            if moved.generation == *generation {
+            if moved.generation == *generation && moved.aborting.is_none() {
                 next.partitions[partition.index()] = PartitionState::Stable(moved.to);
                 next.list_cleaning(moved.from, *partition);
             }

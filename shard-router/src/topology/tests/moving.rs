@@ -73,6 +73,17 @@ fn a_commit_of_another_move_changes_nothing() {
 }
 
 #[test]
+fn a_commit_that_comes_after_its_target_is_gone_changes_nothing() {
+    let done = [(p(), Generation(11))];
+    let evicted = moving().evict(change(12), &id(1)).unwrap();
+    let committed = evicted.commit(change(13), &done).unwrap();
+    assert_eq!(first(&committed), moving_state(Some(12)));
+    let restarted = moving().admit(change(12), &id(1), Incarnation::new("another"), Generation(12));
+    let committed = restarted.unwrap().commit(change(13), &done).unwrap();
+    assert_eq!(first(&committed), moving_state(Some(12)));
+}
+
+#[test]
 fn a_move_is_abandoned_and_planned_again() {
     let aborting = moving().abort(change(12), &[p()]).unwrap();
     assert_eq!(first(&aborting), moving_state(Some(12)));
