@@ -3,7 +3,7 @@
 use super::ShardSource;
 use super::work::{self, WorkError};
 use crate::shard::Probe;
-use crate::topology::{DeploymentId, Incarnation, ShardId, ShardRequest, ShardUrl, Topology};
+use crate::topology::{DeploymentId, ShardId, ShardRequest, ShardState, ShardUrl, Topology};
 
 /// Why a server cannot be the shard that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,15 +64,35 @@ async fn look(shards: &dyn ShardSource, id: &ShardId, url: &ShardUrl) -> Result<
 
 /// Whether the server that answered `probe` may be shard `id` of `topology`.
 pub(super) fn judge(topology: &Topology, id: &ShardId, probe: &Probe) -> Result<(), Unfit> {
-    let is_it = |run: &Option<Incarnation>| run.as_ref() == Some(&probe.incarnation);
-    let mut others = topology.shards.iter().filter(|(other, _)| *other != id);
-    if let Some((other, _)) = others.find(|(_, entry)| is_it(&entry.incarnation)) {
-        return Err(Unfit::SameServer(id.clone(), other.clone()));
-    }
+    is_no_others(topology, id, probe)?;
     let known = topology.shards.get(id).map(|entry| &entry.incarnation);
-    if known.is_some_and(|run| run.is_some() && !is_it(run)) {
+    if known.is_some_and(|run| run.as_ref().is_some_and(|run| *run != probe.incarnation)) {
         return Err(Unfit::AnotherServer(id.clone()));
     }
+    is_ours(topology, id, probe)
+}
+
+/// Whether the server that answered `probe`, in whichever run, may be admitted as shard `id`, which `topology` lists. A
+/// name may have come to lead to another server; what that holds must be neither closed nor deleted.
+pub(super) fn may_return(topology: &Topology, id: &ShardId, probe: &Probe) -> Result<(), Unfit> {
+    is_no_others(topology, id, probe)?;
+    // Of one that was lost everything is deleted first. Others are believed: the store may have lost the deployment's
+    // name with all that it held.
+    match topology.shards.get(id) {
+        Some(entry) if entry.state == ShardState::Lost => is_ours(topology, id, probe),
+        _ => Ok(()),
+    }
+}
+
+fn is_no_others(topology: &Topology, id: &ShardId, probe: &Probe) -> Result<(), Unfit> {
+    let mut others = topology.shards.iter().filter(|(other, _)| *other != id);
+    match others.find(|(_, entry)| entry.incarnation.as_ref() == Some(&probe.incarnation)) {
+        Some((other, _)) => Err(Unfit::SameServer(id.clone(), other.clone())),
+        None => Ok(()),
+    }
+}
+
+fn is_ours(topology: &Topology, id: &ShardId, probe: &Probe) -> Result<(), Unfit> {
     match probe.deployment {
         Some(foreign) if foreign != topology.deployment => Err(Unfit::Foreign(id.clone(), foreign)),
         _ => Ok(()),

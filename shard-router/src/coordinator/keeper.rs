@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use super::check::{self, Unfit};
 use super::decision::{self, Action, Seal, Sighting};
 use super::ledger::{CommitError, Content, Page};
 use super::outage::{self, Outage};
@@ -61,6 +62,8 @@ enum Trouble {
     Commit(#[from] CommitError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
 }
 
 /// When to look again.
@@ -158,6 +161,13 @@ impl Keeper {
                 return Err(error.into());
             }
         };
+        if let Err(unfit) = check::may_return(topology, &self.id, &probe) {
+            if !lost {
+                // Its own server is not to be reached under its name.
+                self.miss(page, topology).await?;
+            }
+            return Err(unfit.into());
+        }
         self.note(entry, &probe);
         let run = probe.incarnation.clone();
         if std::mem::replace(&mut self.as_of, page.foreign) != page.foreign {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::topology::{
-    Change, Generation, OpeningContent, PartitionState, ShardEntry, ShardState, WantedShard,
+    Change, Generation, Incarnation, OpeningContent, PartitionState, ShardEntry, ShardState, WantedShard,
 };
 
 const OURS: DeploymentId = DeploymentId(7);
@@ -82,4 +82,30 @@ fn a_name_that_moves_means_the_same_server() {
     assert_eq!(another, Err(Unfit::AnotherServer(id("a"))));
     let never_reached = judge(&topology(), &id("b"), &answer("run-b", None));
     assert_eq!(never_reached, Ok(()));
+}
+
+#[test]
+fn a_name_that_leads_to_another_server_brings_that_one_no_harm() {
+    let mut topology = topology();
+    let lost = topology.shards.get_mut(&id("b")).unwrap();
+    lost.state = ShardState::Lost;
+    let other = DeploymentId(8);
+    let returns = |topology: &Topology, name: &str, run: &str, deployment| {
+        may_return(topology, &id(name), &answer(run, Some(deployment)))
+    };
+    assert_eq!(
+        returns(&topology, "b", "run-a", OURS),
+        Err(Unfit::SameServer(id("b"), id("a")))
+    );
+    assert_eq!(
+        returns(&topology, "b", "run-b", other),
+        Err(Unfit::Foreign(id("b"), other))
+    );
+    assert_eq!(returns(&topology, "b", "run-b", OURS), Ok(()));
+    assert_eq!(returns(&topology, "a", "another", OURS), Ok(()), "restarted");
+    assert_eq!(
+        returns(&topology, "a", "another", other),
+        Ok(()),
+        "the store has lost the name"
+    );
 }

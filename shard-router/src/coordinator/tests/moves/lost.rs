@@ -216,3 +216,32 @@ async fn a_partition_is_taken_back_where_its_target_was_lost_after_the_seal() {
     let end = end.await;
     assert_eq!(end.shares()[&shard(2)], 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_name_leads_to_that_is_another_shards_server_is_left_alone() {
+    let cluster = Cluster::new(3);
+    let coordinator = cluster.coordinator("one");
+    at_rest(&cluster).await;
+    change(&cluster, |topology, change| topology.evict(change, &shard(3))).await;
+    cluster.server(3).stop();
+    sleep(Duration::from_secs(5)).await;
+    coordinator.stop().await;
+    let records = async || cluster.way(1).owners(&cluster.server(1).run()).await.unwrap();
+    let before = records().await;
+    assert!(before.len() > 1000);
+
+    let mut servers = cluster.servers.clone();
+    servers.insert(shard(3), Arc::clone(&servers[&shard(1)]));
+    let misled = Cluster {
+        store: Arc::clone(&cluster.store),
+        servers,
+        durable: false,
+    };
+    let coordinator = misled.coordinator("two");
+    sleep(Duration::from_secs(60)).await;
+    let topology = cluster.topology().await;
+    assert_eq!(topology.shards[&shard(3)].state, ShardState::Lost);
+    assert_eq!(records().await, before);
+    let trouble = coordinator.status().borrow().troubles[&shard(3)].clone();
+    assert!(trouble.contains("same server"), "{trouble}");
+}
