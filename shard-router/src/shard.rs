@@ -128,93 +128,66 @@ pub trait Shard: Send + Sync + 'static {
 
     /// Notes on the server itself that nothing of the deployment is left there, for whoever asked for that; false takes
     /// this note and the request off.
-    fn note_drained(&self, _incarnation: &Incarnation, _drained: bool) -> ShardFuture<()> {
-        unsupported()
-    }
+    fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()>;
 
     /// Which of these partitions are sealed here, and at which generation. A data operation: a gateway asks it for what
     /// moves away, once its control channel is subscribed.
-    fn sealed(&self, _partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>> {
-        unsupported()
-    }
+    fn sealed(&self, partitions: Vec<Partition>) -> ShardFuture<Vec<(Partition, Generation)>>;
 
     /// The owner records of these partitions, in order.
     fn records(
         &self,
-        _incarnation: &Incarnation,
-        _partitions: Vec<Partition>,
-    ) -> ShardFuture<Vec<Option<OwnerRecord>>> {
-        unsupported()
-    }
+        incarnation: &Incarnation,
+        partitions: Vec<Partition>,
+    ) -> ShardFuture<Vec<Option<OwnerRecord>>>;
 
     /// One step of a walk over everything that `partitions` hold, owner records and notes of changes excepted. `None`
     /// instead of a next cursor: the walk is over. Something may be met twice; what is there from the first step to the
     /// last is met at least once.
     fn scan(
         &self,
-        _incarnation: &Incarnation,
-        _partitions: Arc<BTreeSet<Partition>>,
-        _scope: CopyScope,
-        _cursor: ScanCursor,
-    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)> {
-        unsupported()
-    }
+        incarnation: &Incarnation,
+        partitions: Arc<BTreeSet<Partition>>,
+        scope: CopyScope,
+        cursor: ScanCursor,
+    ) -> ShardFuture<(Vec<CopyItem>, Option<ScanCursor>)>;
 
     /// What has changed since each partition began to migrate for the move `generation`, after the number given with it
     /// (0: everything). Reading takes nothing away, so several coordinators can. `None`: the partition is not migrating
     /// or sealed for that move.
     fn dirty(
         &self,
-        _incarnation: &Incarnation,
-        _generation: Generation,
-        _since: Vec<(Partition, u64)>,
-        _scope: CopyScope,
-    ) -> ShardFuture<Vec<Option<DirtyPage>>> {
-        unsupported()
-    }
+        incarnation: &Incarnation,
+        generation: Generation,
+        since: Vec<(Partition, u64)>,
+        scope: CopyScope,
+    ) -> ShardFuture<Vec<Option<DirtyPage>>>;
 
     /// Reads items for copying, as much of each as a few milliseconds of the server's time allow. `None`: the partition
     /// is not migrating or sealed for the move `generation`.
     fn copy(
         &self,
-        _incarnation: &Incarnation,
-        _generation: Generation,
-        _items: Vec<CopyItem>,
-    ) -> ShardFuture<Vec<Option<CopyPart>>> {
-        unsupported()
-    }
+        incarnation: &Incarnation,
+        generation: Generation,
+        items: Vec<CopyItem>,
+    ) -> ShardFuture<Vec<Option<CopyPart>>>;
 
     /// Writes parts, each only while its partition is importing at `generation` by `token`; false: it is not, or the part
     /// continues something that is not there (any more). Either way this attempt has come to its end.
     fn restore(
         &self,
-        _incarnation: &Incarnation,
-        _generation: Generation,
-        _token: Token,
-        _parts: Vec<CopyPart>,
-    ) -> ShardFuture<Vec<bool>> {
-        unsupported()
-    }
+        incarnation: &Incarnation,
+        generation: Generation,
+        token: Token,
+        parts: Vec<CopyPart>,
+    ) -> ShardFuture<Vec<bool>>;
 
     /// Deletes everything (but the owner records) of each partition that is sealed at a generation not later than the one
     /// given with it, in steps, with pauses; others are left alone.
-    fn clean(
-        &self,
-        _incarnation: &Incarnation,
-        _partitions: Vec<(Partition, Generation)>,
-    ) -> ShardFuture<()> {
-        unsupported()
-    }
+    fn clean(&self, incarnation: &Incarnation, partitions: Vec<(Partition, Generation)>) -> ShardFuture<()>;
 
     /// How much the server holds.
-    fn usage(&self, _incarnation: &Incarnation) -> ShardFuture<ShardUsage> {
-        unsupported()
-    }
-}
-
-/// The answer of a shard that cannot do what is asked.
-fn unsupported<T: Send + 'static>() -> ShardFuture<T> {
-    Box::pin(async { Err(ShardError::Refused("not supported".to_owned())) })
+    fn usage(&self, incarnation: &Incarnation) -> ShardFuture<ShardUsage>;
 }
 
 /// Which of a shard's Pub/Sub links carries `partition`: all channels of a partition share one, so that its markers
