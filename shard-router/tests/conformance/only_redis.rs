@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use campanile_shard_router::fence::FenceCommand::{Admit, Migrate, Reopen};
+use campanile_shard_router::fence::FenceCommand::{Abort, Admit, Migrate, Reopen};
 use campanile_shard_router::fence::FenceReply;
 use campanile_shard_router::redis::RedisShardConfig;
 use campanile_shard_router::shard::{
@@ -306,6 +306,16 @@ async fn names_are_noted_under_the_number_of_their_last_change() {
     assert_eq!(noted, expected.map(|(name, number)| (name.to_owned(), number)));
     let last: u64 = world.command(&["HGET", &key(&channel, "owner"), "d"]);
     assert_eq!(last, 5);
+
+    // The move is abandoned: the notes would stay for ever.
+    let abort = Abort {
+        generation: Generation(3),
+        moving: generation,
+    };
+    gateway.fence(&run, channel.partition, abort).await;
+    let left: u64 = world.command(&["EXISTS", &dirty]);
+    let counted: u64 = world.command(&["HEXISTS", &key(&channel, "owner"), "d"]);
+    assert_eq!((left, counted), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

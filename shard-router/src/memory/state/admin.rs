@@ -18,7 +18,8 @@ impl MemoryState {
                 if served && record.state == OwnerState::Sealed {
                     self.pubsub.mark(partition, record.generation);
                 }
-                if record.state == OwnerState::Migrating {
+                // When a partition is opened, whoever was interested in what changed before is not any more.
+                if record.state.serves() {
                     data.dirty = Dirty::default();
                 }
                 data.owner = Some(record);

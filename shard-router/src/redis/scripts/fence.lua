@@ -20,7 +20,16 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+local function forget_changes()
+  redis.call('UNLINK', KEYS[2])
+  redis.call('HDEL', KEYS[1], 'd')
+end
+
 local function write(state, holder, floor)
+  if state == 'open' then
+    -- Whoever was interested in what changed before is not any more.
+    forget_changes()
+  end
   redis.call('HSET', KEYS[1], 'g', text(generation), 's', state, 't', text(holder), 'f', text(floor))
   return true
 end
@@ -93,8 +102,7 @@ function acts.migrate()
   if not record then
     return false
   elseif record.s == 'open' and record.g < generation then
-    redis.call('UNLINK', KEYS[2])
-    redis.call('HDEL', KEYS[1], 'd')
+    forget_changes()
     return write('migrating', record.t, record.f)
   end
   return record.g == generation and record.s == 'migrating'
