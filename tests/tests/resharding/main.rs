@@ -4,6 +4,8 @@
 //! half of them with a stream; the SDKs count them, each channel by its own numbers. A shard is added, drained, killed,
 //! brought back, and afterwards the sums must be right.
 
+mod asked;
+mod big;
 mod dropped;
 mod load;
 mod lost;

@@ -58,25 +58,11 @@ async fn a_shard_joins_and_the_first_is_drained_and_nobody_notices() -> Result<(
     let books = world.settle(load).await;
     assert_eq!(books.refusals, 0, "{:?}", books.errors);
     world.nobody_noticed().await?;
-    print_pauses(&world).await;
+    world.print_pauses().await;
     let report = away.come_back().await?;
     away.arrived(&books.accepted).await;
     let own: BTreeSet<String> = away.channels.iter().cloned().collect();
     assert_eq!(report.channels("recovered"), own, "{report:?}");
     assert!(report.channels("wrong").is_empty(), "{report:?}");
     Ok(())
-}
-
-/// How long partitions were closed: for people, since a test has no stopwatch.
-#[expect(clippy::print_stdout, reason = "a figure to be read in the test's output")]
-async fn print_pauses(world: &World) {
-    for gateway in &world.cluster.gateways {
-        let (_, text) = gateway.get("/metrics").await.unwrap_or_default();
-        for line in text
-            .lines()
-            .filter(|line| line.starts_with("campanile_move_pause_seconds"))
-        {
-            println!("{line}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! A cluster, the SDKs that watch it, and what an operator does to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -36,6 +37,8 @@ pub(crate) struct World {
     fronts: Vec<Balancer>,
     /// The gateways that have watchers and are published through.
     seats: Vec<usize>,
+    /// The generation of the last change that was asked for: before that, a gateway's word says nothing about it.
+    asked: AtomicU64,
 }
 
 /// An SDK's client and the channels it watches.
@@ -93,6 +96,7 @@ impl World {
             watchers: Vec::new(),
             fronts,
             seats: seats.to_vec(),
+            asked: AtomicU64::new(0),
         };
         for (index, sdk) in Sdk::ALL.into_iter().enumerate() {
             let own = world.share(index, Sdk::ALL.len());
@@ -186,7 +190,10 @@ impl World {
     /// Asks a gateway for a change of the shards that it must accept.
     pub(crate) async fn ask(&self, command: &str, params: Value) -> Result<Value> {
         let api = self.apis().remove(0);
-        api.call(&format!("shards/{command}"), &params).await
+        let answer = api.call(&format!("shards/{command}"), &params).await?;
+        let generation = answer["generation"].as_u64().unwrap_or_default();
+        self.asked.fetch_max(generation, Ordering::Relaxed);
+        Ok(answer)
     }
 
     /// What `shards/status` says.
@@ -197,8 +204,10 @@ impl World {
     /// Waits until nothing is planned and nothing moves.
     pub(crate) async fn moved(&self) {
         eventually("the moves are done", MOVED, || async {
+            let asked = self.asked.load(Ordering::Relaxed);
+            let follows = |status: &Value| status["generation"].as_u64() >= Some(asked);
             let status = self.status().await;
-            status.is_ok_and(|status| status["moves"].is_null())
+            status.is_ok_and(|status| follows(&status) && status["moves"].is_null())
         })
         .await;
     }
@@ -272,6 +281,20 @@ impl World {
             assert!(report.is_spotless(), "{}: {report:?}", watcher.name);
         }
         Ok(())
+    }
+
+    /// Prints how long partitions were closed: for people, since a test has no stopwatch.
+    #[expect(clippy::print_stdout, reason = "a figure to be read in the test's output")]
+    pub(crate) async fn print_pauses(&self) {
+        for gateway in &self.cluster.gateways {
+            let (_, text) = gateway.get("/metrics").await.unwrap_or_default();
+            for line in text
+                .lines()
+                .filter(|line| line.starts_with("campanile_move_pause_seconds"))
+            {
+                println!("{line}");
+            }
+        }
     }
 }
 
