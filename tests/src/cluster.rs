@@ -110,7 +110,8 @@ impl ClusterBuilder {
         self
     }
 
-    /// Adds a shard on a server with these options; `settings` are those of the gateways' `shards[]`.
+    /// Adds a shard on a server with these options; `settings` are those of the gateways' `shards[]`. A `url` among them
+    /// is another way to the server, such as through a proxy.
     #[must_use]
     pub fn shard(mut self, options: RedisOptions, settings: Value) -> Self {
         self.shards.push((options, settings));
@@ -151,7 +152,9 @@ impl ClusterBuilder {
             let server = RedisServer::start_with(options).await?;
             let mut entry = settings;
             entry["name"] = json!(format!("redis-{}", index + 1));
-            entry["url"] = json!(server.url());
+            if entry["url"].is_null() {
+                entry["url"] = json!(server.url());
+            }
             shards.push(server);
             list.push(entry);
         }

@@ -142,6 +142,13 @@ impl RedisServer {
         self.command::<()>(&["FLUSHALL"]).await
     }
 
+    /// Makes a replica a primary with what it has.
+    pub async fn promote(&mut self) -> Result<()> {
+        self.command::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
+        self.options.replica_of = None;
+        Ok(())
+    }
+
     /// Waits until a replica has its primary's data and follows it.
     pub async fn wait_for_replication(&self) {
         eventually(

@@ -11,31 +11,33 @@ use campanile_tests::redis::RedisServer;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
+use tokio::task::JoinSet;
 
+use crate::deployment::{DURABLE, Deployment, Standby};
 use crate::model::Place;
 use crate::world::World;
 
-/// The shard that is declared durable: nothing is lost there but by a fault that says so.
-pub(crate) const DURABLE: usize = 2;
-
 /// Breaks and mends.
 pub(crate) struct Nemesis {
-    world: Arc<World>,
-    cluster: Cluster,
-    random: StdRng,
+    pub(crate) world: Arc<World>,
+    pub(crate) cluster: Cluster,
+    pub(crate) standby: Option<Standby>,
+    pub(crate) random: StdRng,
+    /// Requests that are not answered yet.
+    pub(crate) requests: JoinSet<()>,
     /// What is to be mended, and when.
-    under_way: Vec<(Instant, Target, Mending)>,
+    pub(crate) under_way: Vec<(Instant, Target, Mending)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
+pub(crate) enum Target {
     Shard(usize),
     Store,
     Gateway(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mending {
+pub(crate) enum Mending {
     Resume,
     Restart,
 }
@@ -50,18 +52,21 @@ enum Disk {
 
 impl Nemesis {
     /// Takes the cluster over.
-    pub(crate) fn new(world: &Arc<World>, cluster: Cluster, seed: u64) -> Self {
+    pub(crate) fn new(world: &Arc<World>, deployment: Deployment, seed: u64) -> Self {
         Self {
             world: Arc::clone(world),
-            cluster,
+            cluster: deployment.cluster,
+            standby: deployment.standby,
             random: StdRng::seed_from_u64(seed),
+            requests: JoinSet::new(),
             under_way: Vec::new(),
         }
     }
 
     /// Breaks things for `duration`, then mends everything.
-    pub(crate) async fn rage(mut self, duration: Duration) -> Result<Cluster> {
+    pub(crate) async fn rage(mut self, duration: Duration) -> Result<(Cluster, Option<Standby>)> {
         let end = Instant::now() + duration;
+        self.join();
         while Instant::now() < end {
             let pause = Duration::from_millis(self.random.random_range(50..800));
             self.mend_until(Instant::now() + pause).await?;
@@ -70,10 +75,22 @@ impl Nemesis {
         if let Some(last) = self.under_way.iter().map(|(due, ..)| *due).max() {
             self.mend_until(last + Duration::from_millis(1)).await?;
         }
-        Ok(self.cluster)
+        self.requests.shutdown().await;
+        Ok((self.cluster, self.standby))
     }
 
     async fn strike(&mut self) -> Result<()> {
+        if self.standby.is_some() {
+            match self.random.random_range(0..100) {
+                0..5 => return self.fail_over().await,
+                5..12 => return self.lose_shard(),
+                12..40 => {
+                    self.reshape();
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
         match self.random.random_range(0..100) {
             0..45 => self.hit_shard_process().await,
             45..60 => self.hit_shard_connections().await,
@@ -230,7 +247,7 @@ impl Nemesis {
     }
 
     /// Mends what is due, until `end`.
-    async fn mend_until(&mut self, end: Instant) -> Result<()> {
+    pub(crate) async fn mend_until(&mut self, end: Instant) -> Result<()> {
         loop {
             let next = self.under_way.iter().map(|(due, ..)| *due).min();
             let next = next.map_or(end, |due| due.min(end));
@@ -279,7 +296,7 @@ impl Nemesis {
         self.world.focus.unwrap_or(any)
     }
 
-    fn is_whole(&self, target: Target) -> bool {
+    pub(crate) fn is_whole(&self, target: Target) -> bool {
         self.under_way.iter().all(|(_, other, _)| *other != target)
     }
 

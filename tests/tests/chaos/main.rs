@@ -1,14 +1,17 @@
 //! Everything at once: publishers, subscribers that come and go, and faults drawn at random, against what is promised.
 //!
 //! Three Redis shards (one flushes its file every second, one keeps nothing, one is declared durable), a store and two
-//! gateways, all of them real processes. The promises are checked as clients see them:
+//! gateways, all of them real processes. Where everything may break, the second shard has a replica that takes its place, a
+//! fourth joins and leaves, shards are drained, and one that is silent for a while is given up. The promises are checked
+//! as clients see them:
 //!
 //! * what a subscriber is given is dense: each offset after the one before, from the position that it was told;
 //! * `recovered` is true only with everything from the position that was asked for to the one that was given;
 //! * one place in a stream never holds two publications, and one publication is never in two places;
 //! * what one publisher had accepted is in its order;
 //! * a gateway never ends a connection because of a shard or the store; every request is answered in its time;
-//! * once nothing is broken any more, every gateway is ready and every subscriber has the end of every stream.
+//! * once nothing is broken any more, every gateway is ready, what was planned has been moved, shards that were given up are
+//!   used again, and every subscriber has the end of every stream.
 //!
 //! | variable | |
 //! | --- | --- |
@@ -17,9 +20,11 @@
 //!
 //! A seed draws the same faults and the same clients; what meets what is up to the machine.
 
+mod deployment;
 mod faults;
 mod model;
 mod publisher;
+mod reshaping;
 mod subscriber;
 mod world;
 
@@ -29,9 +34,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use campanile_common::Codec;
 use campanile_tests::cluster::Cluster;
-use campanile_tests::redis::RedisOptions;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use deployment::Deployment;
 use faults::Nemesis;
 use model::{Place, Publication};
 use publisher::Publisher;
@@ -42,6 +47,8 @@ use world::{Channel, Phase, World};
 const STORM: Duration = Duration::from_secs(20);
 /// What mending may take: a coordinator's lease that has to expire, a shard's admission, connections' backoff.
 const MENDING: Duration = Duration::from_secs(60);
+/// What the moves of a whole plan may take, after attempts that failed and made the next one wait.
+const MOVING: Duration = Duration::from_secs(150);
 /// What the last subscriber may take to have everything: an idle channel's check, and a few attempts.
 const ARRIVAL: Duration = Duration::from_secs(40);
 /// Subscribers, and the channels of each.
@@ -52,27 +59,49 @@ const GATEWAY_MEMORY: u64 = 400 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn promises_hold_whatever_breaks() -> Result<()> {
-    run("all", 1, None).await
+    run("all", 1, Breaks::Everything).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_shards_trouble_is_not_noticed_elsewhere() -> Result<()> {
-    run("one", 2, Some(0)).await
+    run("one", 2, Breaks::Shard(0)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_durable_shards_trouble_is_not_noticed_elsewhere() -> Result<()> {
-    run("durable", 3, Some(faults::DURABLE)).await
+    run("durable", 3, Breaks::Shard(deployment::DURABLE)).await
+}
+
+/// What is broken in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Breaks {
+    /// Everything, and the ring is reshaped meanwhile.
+    Everything,
+    /// One shard: what depends on others must not notice.
+    Shard(usize),
+}
+
+impl Breaks {
+    fn focus(self) -> Option<usize> {
+        match self {
+            Self::Everything => None,
+            Self::Shard(index) => Some(index),
+        }
+    }
 }
 
 /// One run with the seed that is asked for, else with `seed`.
-async fn run(kind: &str, seed: u64, focus: Option<usize>) -> Result<()> {
+async fn run(kind: &str, seed: u64, breaks: Breaks) -> Result<()> {
     static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let _turn = ONE_AT_A_TIME.lock().await;
     let seed = number("CHAOS_SEED").unwrap_or(seed);
     let storm = number("CHAOS_SECONDS").map_or(STORM, Duration::from_secs);
-    let cluster = start_cluster().await?;
-    let world = World::new(channels(&cluster).await?, &cluster.gateways, focus);
+    let deployment = Deployment::start(breaks).await?;
+    let world = World::new(
+        deployment.channels().await?,
+        &deployment.cluster.gateways,
+        breaks.focus(),
+    );
     let standings = Arc::new(Standings::default());
     let mut actors = tokio::task::JoinSet::new();
     let mut publishers = tokio::task::JoinSet::new();
@@ -94,7 +123,7 @@ async fn run(kind: &str, seed: u64, focus: Option<usize>) -> Result<()> {
         let publisher = Publisher::new(&world, format!("client-{index}"), seed_of(seed, 300 + index));
         publishers.spawn(publisher.run_client(codec));
     }
-    let mut cluster = Nemesis::new(&world, cluster, seed_of(seed, 0))
+    let (mut cluster, _standby) = Nemesis::new(&world, deployment, seed_of(seed, 0))
         .rage(storm)
         .await?;
 
@@ -103,6 +132,7 @@ async fn run(kind: &str, seed: u64, focus: Option<usize>) -> Result<()> {
         ended?;
     }
     settle(&world, &standings, &mut cluster).await;
+    count_moves(&world, &cluster).await;
     world.phase.send_replace(Phase::Over);
     while let Some(ended) = actors.join_next().await {
         ended?;
@@ -129,62 +159,6 @@ fn seed_of(seed: u64, actor: usize) -> u64 {
     seed.wrapping_mul(1_000_003).wrapping_add(actor as u64)
 }
 
-async fn start_cluster() -> Result<Cluster> {
-    let append = |fsync| RedisOptions {
-        append_only: Some(fsync),
-        ..RedisOptions::default()
-    };
-    let stream = json!({
-        "history_size": 200, "history_ttl": "300s", "force_recovery": true, "force_positioning": true,
-        "allow_subscribe_for_client": true, "allow_publish_for_client": true,
-    });
-    let mut short = stream.clone();
-    short["history_size"] = json!(10);
-    let plain = json!({ "allow_subscribe_for_client": true, "allow_publish_for_client": true });
-    Cluster::builder()
-        .shard(append("everysec"), json!({}))
-        .shard(RedisOptions::default(), json!({}))
-        .shard(append("always"), json!({ "durable": true }))
-        .gateways(2)
-        .namespace("stream", &stream)
-        .namespace("short", &short)
-        .namespace("plain", &plain)
-        .set("client.channel_position_check_delay", "4s")
-        .set("cluster.command_timeout", "1s")
-        .set("cluster.publish_wait", "1s")
-        .set("log.level", "info")
-        .start()
-        .await
-}
-
-async fn channels(cluster: &Cluster) -> Result<Vec<Channel>> {
-    let of = |namespace: &str, count: usize, stream| {
-        let channel = |index| Channel {
-            name: format!("{namespace}:{index}"),
-            stream,
-            shard: None,
-        };
-        (0..count).map(channel).collect::<Vec<_>>()
-    };
-    let mut channels = [
-        of("stream", 20, true),
-        of("short", 7, true),
-        of("plain", 3, false),
-    ]
-    .concat();
-    for channel in channels.iter_mut().filter(|channel| channel.stream) {
-        let first = Publication {
-            publisher: "start".to_owned(),
-            number: 1,
-            keyed: false,
-        };
-        let first = serde_json::from_str(&first.payload())?;
-        cluster.gateways[0].api().publish(&channel.name, &first).await?;
-        channel.shard = cluster.shard_of(&channel.name).await?;
-    }
-    Ok(channels)
-}
-
 /// Nothing is broken any more: all must come right by itself.
 async fn settle(world: &World, standings: &Standings, cluster: &mut Cluster) {
     let start = Instant::now();
@@ -206,6 +180,7 @@ async fn settle(world: &World, standings: &Standings, cluster: &mut Cluster) {
                 .violation(format!("gateway {index} takes {other:?} bytes")),
         }
     }
+    come_to_rest(world).await;
     let start = Instant::now();
     while standings.lock().len() < SUBSCRIBERS * CHANNELS_OF_EACH && start.elapsed() < ARRIVAL {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -223,6 +198,43 @@ async fn settle(world: &World, standings: &Standings, cluster: &mut Cluster) {
             return behind.into_iter().for_each(|what| world.model.violation(what));
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// What was planned gets done, and what was given up is used again.
+async fn come_to_rest(world: &World) {
+    let start = Instant::now();
+    loop {
+        let status = world.seat(0).api.call("shards/status", &json!({})).await;
+        let lost = |status: &Value| {
+            let mut shards = status["shards"].as_array().into_iter().flatten();
+            shards.any(|shard| shard["state"] == "lost")
+        };
+        if matches!(&status, Ok(status) if status["moves"].is_null() && !lost(status)) {
+            return;
+        }
+        if start.elapsed() > MOVING {
+            return world
+                .model
+                .violation(format!("the ring does not come to rest: {status:?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Counts what the gateways that still live have moved and given up.
+async fn count_moves(world: &World, cluster: &Cluster) {
+    for gateway in &cluster.gateways {
+        let Ok(metrics) = gateway.metrics().await else {
+            continue;
+        };
+        for (what, name) in [
+            ("moves: partitions", "campanile_partitions_moved_total"),
+            ("moves: abandoned", "campanile_moves_abandoned_total"),
+            ("moves: shards given up", "campanile_shard_evictions_total"),
+        ] {
+            world.model.add(what, metrics.count(name, &[]));
+        }
     }
 }
 

@@ -72,7 +72,12 @@ impl Model {
 
     /// Counts something worth knowing afterwards.
     pub(crate) fn count(&self, what: &'static str) {
-        *self.0.lock().counts.entry(what).or_default() += 1;
+        self.add(what, 1);
+    }
+
+    /// Counts several.
+    pub(crate) fn add(&self, what: &'static str, times: u64) {
+        *self.0.lock().counts.entry(what).or_default() += times;
     }
 
     /// A publication was seen at a place of a channel's stream: there is never another one there, and it is never at
