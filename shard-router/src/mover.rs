@@ -19,7 +19,7 @@
 //! # What goes wrong
 //!
 //! Before the seal, any failure ends the attempt; another one begins anew, with a new token, a wipe and a whole copy, so
-//! that nothing half done ever counts. The seal is the point of no return: from there on what fails is tried again
+//! that nothing half done ever counts. If it finds that the target does not answer, it abandons the move. The seal is the point of no return: from there on what fails is tried again
 //! until it works or the topology says otherwise (a shard is lost). An answer that shows that somebody else has acted
 //! ends the attempt: the next one looks again.
 
@@ -214,6 +214,8 @@ pub enum Abandonment {
     },
     /// The target is lost, or has been admitted anew since the announcement.
     TargetLost(ShardId),
+    /// The target does not answer. Announced again when it can be reached.
+    TargetSilent(ShardId),
     /// Source or target have been told otherwise since the announcement, by a decision that nobody wrote down.
     Overtaken,
 }
@@ -334,6 +336,7 @@ impl fmt::Display for Abandonment {
                 obstacle.as_ref().map_or(Ok(()), |words| write!(f, ": {words}"))
             }
             Self::TargetLost(shard) => write!(f, "the target {shard} is lost or has restarted"),
+            Self::TargetSilent(shard) => write!(f, "the target {shard} does not answer"),
             Self::Overtaken => f.write_str("its shards have been told otherwise"),
         }
     }

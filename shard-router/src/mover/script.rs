@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::desk::Desk;
 use super::moves::{Move, Target, moves_of, pairs, partitions};
 use super::pace::Pace;
-use super::standing::{Course, course};
+use super::standing::{Course, course, course_without_target};
 use super::{Answer, Ask, AttemptOptions, Outcome, Stage};
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
@@ -20,6 +20,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// After which a target that did not answer is asked once more.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// An attempt under way.
 pub(super) struct Script {
@@ -96,6 +99,7 @@ impl Script {
             Course::Abort,
             Course::Reclaim,
             Course::Abandon,
+            Course::Forsake,
         ];
         let settled = settled.map(|course| (course, next(course)));
         self.commit(partitions(&opened)).await?;
@@ -132,12 +136,12 @@ impl Script {
         for ((from, to), moves) in pairs(&self.moves()) {
             let targets = match moves[0].target {
                 Target::Lost => Ok(vec![None; moves.len()]),
-                Target::Same | Target::Readmitted => self.records(&to, partitions(&moves)).await,
+                Target::Same | Target::Readmitted => self.records_at_target(&to, &moves).await,
             };
             let targets = match targets {
                 Ok(records) => records,
                 Err(stop) => {
-                    survey.wait(&to, moves, &stop);
+                    self.survey_sources(&mut survey, (&from, &to), moves, &stop).await;
                     continue;
                 }
             };
@@ -165,6 +169,46 @@ impl Script {
             }
         }
         Ok(survey)
+    }
+
+    /// The target is asked twice: much is given up because of its silence.
+    async fn records_at_target(
+        &mut self,
+        to: &ShardId,
+        moves: &[Move],
+    ) -> Result<Vec<Option<OwnerRecord>>, Stop> {
+        if let Ok(records) = self.records(to, partitions(moves)).await {
+            return Ok(records);
+        }
+        self.ask(Ask::Pause(SECOND_LOOK)).await?;
+        self.records(to, partitions(moves)).await
+    }
+
+    /// What the sources of `moves` say alone, whose target does not answer because of `silence`.
+    async fn survey_sources(
+        &mut self,
+        survey: &mut Survey,
+        (from, to): (&ShardId, &ShardId),
+        moves: Vec<Move>,
+        silence: &Stop,
+    ) {
+        let sources = match self.records(from, partitions(&moves)).await {
+            Ok(sources) => sources,
+            Err(stop) => return survey.wait(from, moves, &stop),
+        };
+        let (mut waiting, mut settled) = (Vec::new(), Vec::new());
+        for (one, source) in moves.into_iter().zip(sources) {
+            match course_without_target(&one, self.generation, source.as_ref()) {
+                Course::Wait => waiting.push(one),
+                course => settled.push((course, one)),
+            }
+        }
+        for (course, one) in settled {
+            survey.courses.entry(course).or_default().push(one);
+        }
+        if !waiting.is_empty() {
+            survey.wait(to, waiting, silence);
+        }
     }
 
     /// What is still moving, by the newest topology.

@@ -23,6 +23,7 @@ impl Script {
             Course::Abort => self.abort(moves).await,
             Course::Reclaim => self.reclaim(moves).await,
             Course::Abandon => self.give_up(moves).await,
+            Course::Forsake => self.forsake(moves).await,
             Course::Commit | Course::Finish | Course::Carry | Course::Wait => Ok(()),
         }
     }
@@ -50,6 +51,14 @@ impl Script {
                 Target::Same => Abandonment::Overtaken,
             };
             self.abandon(&moves, why).await?;
+        }
+        Ok(())
+    }
+
+    /// Abandons what the source serves and whose target does not answer.
+    async fn forsake(&mut self, moves: Vec<Move>) -> Result<(), Stop> {
+        for ((_, to), moves) in pairs(&moves) {
+            self.abandon(&moves, Abandonment::TargetSilent(to)).await?;
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ pub(super) enum Course {
     Carry,
     /// It cannot be carried, and the source serves it: decide to abandon it.
     Abandon,
+    /// The target does not answer, and the source serves it: decide to abandon it.
+    Forsake,
     /// To be abandoned is decided: let the source serve it again.
     Abort,
     /// Abandoned already: write it down.
@@ -76,6 +78,21 @@ pub(super) fn course(
         Source::Sealed => Course::Finish,
         Source::Serving if !fillable => Course::Abandon,
         Source::Serving => Course::Carry,
+    }
+}
+
+/// The same where the target does not answer. What the source has not sealed is not open at the target: that needs no
+/// target to be abandoned, and while it is announced nobody new can be subscribed there. All else waits for the target.
+pub(super) fn course_without_target(
+    one: &Move,
+    generation: Generation,
+    source: Option<&OwnerRecord>,
+) -> Course {
+    match (source_of(source, generation), one.aborting) {
+        (Source::Serving, None) => Course::Forsake,
+        (Source::Serving, Some(_)) => Course::Abort,
+        (Source::Reopened, Some(_)) => Course::Aborted,
+        (Source::Reopened, None) | (Source::Sealed | Source::Closed | Source::Gone, _) => Course::Wait,
     }
 }
 

@@ -357,6 +357,43 @@ fn a_lost_target_gives_the_partitions_back() {
     panic!("the attempt has no end");
 }
 
+/// As long as a move is announced nobody new can be subscribed at a target that does not answer, and the source notes
+/// more and more. What is sealed waits.
+#[test]
+fn a_target_that_does_not_answer_has_moves_abandoned_that_are_not_sealed() {
+    let mut world = World::new(3, MoveHistory::Keep);
+    let mut first = world.attempt();
+    while !acts(&world).contains(&"dirty") {
+        world.step(&mut first);
+    }
+    world
+        .a()
+        .records
+        .insert(partition(2), record(MOVE, OwnerState::Sealed));
+    world.b().down = true;
+    let mut attempt = world.attempt();
+    let outcome = world.run(&mut attempt);
+    assert!(
+        matches!(&outcome, Outcome::Stopped { reason, again: false } if reason == "b: down"),
+        "{outcome:?}"
+    );
+    let silent = Abandonment::TargetSilent(shard("b"));
+    let two = vec![partition(0), partition(1)];
+    let expected = [Decision::Abort(two.clone(), silent), Decision::Aborted(two)];
+    assert_eq!(world.decisions, expected);
+    for index in 0..2 {
+        assert_eq!(
+            world.topology.partitions[index],
+            PartitionState::Stable(shard("a"))
+        );
+        assert_eq!(world.a().records[&partition(index)].state, OwnerState::Open);
+    }
+    world.b().down = false;
+    world.settle();
+    assert_eq!(world.topology.partitions[2], PartitionState::Stable(shard("b")));
+    world.assert_complete();
+}
+
 /// A target that was admitted anew has closed what it had, and what it had accepted may be gone.
 #[test]
 fn a_readmitted_target_is_not_believed() {

@@ -20,6 +20,7 @@ pub(super) struct MoveMetrics {
     last: Gauge,
     barrier: Counter,
     target_lost: Counter,
+    target_silent: Counter,
     overtaken: Counter,
 }
 
@@ -69,6 +70,7 @@ impl MoveMetrics {
             last: gauge!(LAST),
             barrier: abandoned("barrier"),
             target_lost: abandoned("target_lost"),
+            target_silent: abandoned("target_silent"),
             overtaken: abandoned("overtaken"),
         }
     }
@@ -83,6 +85,7 @@ impl MoveMetrics {
         let counter = match why {
             Abandonment::Barrier { .. } => &self.barrier,
             Abandonment::TargetLost(_) => &self.target_lost,
+            Abandonment::TargetSilent(_) => &self.target_silent,
             Abandonment::Overtaken => &self.overtaken,
         };
         counter.increment(partitions as u64);

@@ -1,7 +1,7 @@
 //! What is next in every state that both records can be in.
 
 use super::super::moves::{Move, Target};
-use super::super::standing::{Course, course};
+use super::super::standing::{Course, course, course_without_target};
 use super::world::{MOVE, partition, record, shard};
 use crate::fence::{OwnerRecord, OwnerState};
 use crate::topology::{Generation, MoveHistory};
@@ -111,6 +111,26 @@ fn a_target_that_is_lost_or_readmitted_is_given_nothing() {
             assert_eq!(next(true, some(MOVE, Migrating)), Course::Abort);
             assert_eq!(next(false, some(MOVE, Sealed)), Course::Reclaim);
             assert_eq!(next(true, some(MOVE, Sealed)), Course::Reclaim);
+        }
+    }
+}
+
+#[test]
+fn without_its_target_a_move_can_be_abandoned_as_long_as_the_source_serves() {
+    use Course::*;
+    use OwnerState::*;
+    let table = [
+        (some(OLDER, Open), Forsake, Abort),
+        (some(MOVE, Migrating), Forsake, Abort),
+        (some(NEWER, Open), Wait, Aborted),
+        (some(MOVE, Sealed), Wait, Wait),
+        (some(NEWER, Sealed), Wait, Wait),
+        (None, Wait, Wait),
+    ];
+    for (at_source, going_on, aborting) in table {
+        for (is_aborting, expected) in [(false, going_on), (true, aborting)] {
+            let found = course_without_target(&one(Target::Same, is_aborting), MOVE, at_source.as_ref());
+            assert_eq!(found, expected, "{at_source:?}");
         }
     }
 }
