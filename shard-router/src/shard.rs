@@ -5,28 +5,33 @@
 
 mod copying;
 pub(crate) mod envelope;
+mod events;
 pub(crate) mod inbox;
 pub(crate) mod intent;
 pub(crate) mod key_name;
 pub(crate) mod metrics;
 mod options;
 pub(crate) mod parts;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
-use campanile_common::{ChannelName, Epoch, Offset, Position};
+use campanile_common::{ChannelName, Position};
 
 pub use self::copying::{CopyItem, CopyPart, CopyScope, DirtyPage, ScanCursor, ShardUsage};
+pub(crate) use self::events::next_serial;
+pub use self::events::{LinkId, ShardEvents, lane_of};
 pub use self::options::ShardOptions;
+pub use self::requests::{
+    Announcement, HistoryPage, HistoryRange, HistoryRequest, IdempotencyKey, PositionRequest, PresenceEntry,
+    PublishOutcome, PublishRequest, StreamLimits, Suppressed, Version,
+};
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
-use crate::publication::{Publication, ShardMessage};
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, ShardUrl, Token};
 
 /// The pending answer of a shard. The request is queued when the method is called, not when this is first polled:
@@ -64,7 +69,7 @@ pub trait Shard: Send + Sync + 'static {
     fn history(&self, partition: Partition, request: HistoryRequest) -> ShardFuture<HistoryPage>;
 
     /// Empties the stream; the position (epoch and top offset) stays. Gateways subscribed to the channel are told
-    /// ([`ShardMessage::Cleared`]).
+    /// ([`ShardMessage::Cleared`](crate::publication::ShardMessage::Cleared)).
     fn remove_history(&self, partition: Partition, channel: &ChannelName) -> ShardFuture<()>;
 
     /// The positions of many channels in one round trip, answered one by one in order.
@@ -190,46 +195,6 @@ pub trait Shard: Send + Sync + 'static {
     fn usage(&self, incarnation: &Incarnation) -> ShardFuture<ShardUsage>;
 }
 
-/// Which of a shard's Pub/Sub links carries `partition`: all channels of a partition share one, so that its markers
-/// and its messages are in one order.
-#[must_use]
-pub fn lane_of(partition: Partition, lanes: u8) -> u8 {
-    u8::try_from(partition.index() % usize::from(lanes.max(1))).expect("a remainder of a u8 fits u8")
-}
-
-/// The serial of a link that has just come up; see [`LinkId`].
-pub(crate) fn next_serial() -> u64 {
-    static SERIAL: AtomicU64 = AtomicU64::new(1);
-    SERIAL.fetch_add(1, Ordering::Relaxed)
-}
-
-/// What a shard tells its router. Called from the link's own task, in the link's order; must not block.
-pub trait ShardEvents: Send + Sync + 'static {
-    /// A message arrived on a link.
-    fn message(&self, link: &LinkId, channel: &str, message: ShardMessage);
-
-    /// The shard says that it sealed `partition` for the move (or admission) named `generation`: whatever it
-    /// published before, this link has brought before.
-    fn marker(&self, link: &LinkId, partition: Partition, generation: Generation);
-
-    /// A link is up; nothing is subscribed on it yet.
-    fn link_up(&self, link: &LinkId);
-
-    /// A link is gone, and all its subscriptions with it; messages may have been lost.
-    fn link_down(&self, link: &LinkId);
-}
-
-/// One life of one Pub/Sub link.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LinkId {
-    /// The shard it leads to.
-    pub shard: ShardId,
-    /// Which of the shard's links; see [`lane_of`].
-    pub lane: u8,
-    /// Unique among all shards' links within this process; a link that is made anew has a higher one.
-    pub serial: u64,
-}
-
 /// Makes shard values for the topology's entries.
 pub trait ShardFactory: Send + Sync + 'static {
     /// Opens the way to `shard` at `url`; connecting goes on in the background. How this gateway was itself told to reach
@@ -271,158 +236,6 @@ pub struct Probe {
     pub deployment: Option<DeploymentId>,
     /// Somebody has asked, on the server itself, that the shard be drained.
     pub drain_asked: bool,
-}
-
-/// How much of a channel's stream is kept, and how long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamLimits {
-    /// Publications kept at most.
-    pub size: u32,
-    /// How long a publication is kept after the last one was published.
-    pub ttl: Duration,
-    /// How long the position outlives the last touch; at least `ttl`.
-    pub meta_ttl: Duration,
-}
-
-/// A publication on its way in.
-#[derive(Clone, Debug)]
-pub struct PublishRequest {
-    /// The channel.
-    pub channel: ChannelName,
-    /// What to publish; its offset is assigned by the shard.
-    pub publication: Publication,
-    /// The stream to append to; `None` only fans out.
-    pub stream: Option<StreamLimits>,
-    /// Accept the publication once only under this key.
-    pub idempotency: Option<IdempotencyKey>,
-    /// Accept it only if newer than what was published before. Without a stream there is nothing to compare with,
-    /// and it is ignored.
-    pub version: Option<Version>,
-    /// The epoch to use if the stream has none or lost its continuity; unique for each request.
-    pub new_epoch: Epoch,
-}
-
-/// Marks retries of one publication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyKey {
-    /// Chosen by the publisher, unique per channel and publication.
-    pub key: String,
-    /// How long the result is remembered.
-    pub ttl: Duration,
-}
-
-/// A version of the document that a channel carries; older ones are not published over newer ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Version {
-    /// Larger is newer within one epoch.
-    pub number: u64,
-    /// Another epoch than the stored one resets the comparison; empty is an epoch like any other.
-    pub epoch: String,
-}
-
-/// What became of a publication.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishOutcome {
-    /// Where it is in the stream (for a suppressed one: what the earlier one got, or the present top).
-    pub position: Option<Position>,
-    /// Why nothing was published.
-    pub suppressed: Option<Suppressed>,
-}
-
-/// Why an accepted request published nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Suppressed {
-    /// Its idempotency key was used before.
-    Repeated,
-    /// A version at least as new was published before.
-    Outdated,
-}
-
-/// A join or a leave.
-#[derive(Clone, Debug)]
-pub enum Announcement {
-    /// This client joined.
-    Join(ClientInfo),
-    /// This client left.
-    Leave(ClientInfo),
-}
-
-/// A read of a stream.
-#[derive(Clone, Debug)]
-pub struct HistoryRequest {
-    /// The channel.
-    pub channel: ChannelName,
-    /// Which part.
-    pub range: HistoryRange,
-    /// How long the position outlives this touch.
-    pub meta_ttl: Duration,
-    /// The epoch to use if the stream has none or lost its continuity; unique for each request.
-    pub new_epoch: Epoch,
-}
-
-/// The part of a stream that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HistoryRange {
-    /// Only publications after (in reverse: before) this offset; `None` from the respective end.
-    pub since: Option<Offset>,
-    /// How many at most; `None` all, 0 the position alone.
-    pub limit: Option<u32>,
-    /// Newest first.
-    pub reverse: bool,
-}
-
-impl HistoryRange {
-    /// The position alone.
-    pub const POSITION: Self = Self {
-        since: None,
-        limit: Some(0),
-        reverse: false,
-    };
-
-    /// What comes after `offset`, oldest first, `limit` at most.
-    #[must_use]
-    pub fn after(offset: Offset, limit: Option<u32>) -> Self {
-        Self {
-            since: Some(offset),
-            limit,
-            reverse: false,
-        }
-    }
-}
-
-/// What a history read found: one consistent view of position and content.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryPage {
-    /// The stream's epoch and top offset.
-    pub position: Position,
-    /// In the asked order.
-    pub publications: Vec<Publication>,
-}
-
-/// Asks for one channel's position.
-#[derive(Clone, Debug)]
-pub struct PositionRequest {
-    /// The channel's partition.
-    pub partition: Partition,
-    /// The channel.
-    pub channel: ChannelName,
-    /// How long the position outlives this touch.
-    pub meta_ttl: Duration,
-    /// The epoch to use if the stream has none or lost its continuity; unique for each request.
-    pub new_epoch: Epoch,
-}
-
-/// One client's presence in one channel.
-#[derive(Clone, Debug)]
-pub struct PresenceEntry {
-    /// The channel's partition.
-    pub partition: Partition,
-    /// The channel.
-    pub channel: ChannelName,
-    /// Who; `info.client` is the key.
-    pub info: Arc<ClientInfo>,
-    /// How long the entry stays without being refreshed.
-    pub ttl: Duration,
 }
 
 /// Why a shard did not do as asked.

@@ -318,6 +318,7 @@ impl Shard for MemoryShard {
             Ok(())
         })
     }
+
     fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()> {
         self.admin(Operation::NoteDrained, Some(incarnation), move |state, _| {
             state.note_drained(drained);

@@ -341,6 +341,7 @@ impl Shard for RedisShard {
         let work = admin::note_admitted(Arc::clone(&self.sessions), incarnation.clone(), note);
         self.admin(Operation::NoteAdmitted, work)
     }
+
     fn note_drained(&self, incarnation: &Incarnation, drained: bool) -> ShardFuture<()> {
         let work = admin::note_drained(Arc::clone(&self.sessions), incarnation.clone(), drained);
         self.admin(Operation::NoteDrained, work)
