@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::super::ledger::{CommitError, Content, Page};
 use super::super::term::Term;
-use super::super::work::{self, WorkError};
+use super::super::work;
 use super::metrics::MoveMetrics;
 use crate::fence::{FenceCommand, FenceReply};
 use crate::mover::{Answer, Ask, Decision};
@@ -78,14 +78,8 @@ impl<'a> Performer<'a> {
     }
 
     async fn at_shard(&mut self, ask: Ask) -> Result<Answer, String> {
-        let answer = match ask {
+        let done = match ask {
             Ask::Fence { shard, commands } => return self.fence(&shard, commands).await,
-            Ask::Records { shard, partitions } => {
-                let (way, run) = self.way(&shard)?;
-                work::in_time(way.records(&run, partitions))
-                    .await
-                    .map(Answer::Records)
-            }
             Ask::Wipe {
                 shard,
                 partitions,
@@ -94,9 +88,30 @@ impl<'a> Performer<'a> {
             } => {
                 let (way, run) = self.way(&shard)?;
                 let wiped = way.wipe(&run, partitions, generation, token);
-                work::within(work::WIPE_DEADLINE, wiped)
-                    .await
-                    .map(|()| Answer::Wiped)
+                let wiped = work::within(work::WIPE_DEADLINE, wiped).await;
+                wiped.map(|()| Answer::Wiped)
+            }
+            Ask::Restore {
+                shard,
+                generation,
+                token,
+                parts,
+            } => {
+                let (way, run) = self.way(&shard)?;
+                let written = work::in_time(way.restore(&run, generation, token, parts)).await;
+                written.map(Answer::Restored)
+            }
+            reading => return self.read(reading).await,
+        };
+        done.map_err(|error| error.to_string())
+    }
+
+    async fn read(&self, ask: Ask) -> Result<Answer, String> {
+        let found = match ask {
+            Ask::Records { shard, partitions } => {
+                let (way, run) = self.way(&shard)?;
+                let records = work::in_time(way.records(&run, partitions)).await;
+                records.map(Answer::Records)
             }
             Ask::Scan {
                 shard,
@@ -115,9 +130,8 @@ impl<'a> Performer<'a> {
                 scope,
             } => {
                 let (way, run) = self.way(&shard)?;
-                work::in_time(way.dirty(&run, generation, since, scope))
-                    .await
-                    .map(Answer::Dirty)
+                let pages = work::in_time(way.dirty(&run, generation, since, scope)).await;
+                pages.map(Answer::Dirty)
             }
             Ask::Copy {
                 shard,
@@ -125,24 +139,12 @@ impl<'a> Performer<'a> {
                 items,
             } => {
                 let (way, run) = self.way(&shard)?;
-                work::in_time(way.copy(&run, generation, items))
-                    .await
-                    .map(Answer::Copied)
-            }
-            Ask::Restore {
-                shard,
-                generation,
-                token,
-                parts,
-            } => {
-                let (way, run) = self.way(&shard)?;
-                work::in_time(way.restore(&run, generation, token, parts))
-                    .await
-                    .map(Answer::Restored)
+                let parts = work::in_time(way.copy(&run, generation, items)).await;
+                parts.map(Answer::Copied)
             }
             other => return Err(format!("not for a shard: {other:?}")),
         };
-        answer.map_err(|error: WorkError| error.to_string())
+        found.map_err(|error| error.to_string())
     }
 
     async fn fence(
