@@ -1,4 +1,4 @@
-//! Stores and shards that fail when they are told to.
+//! Stores and shards that fail when they are told to, and nobody to listen to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -12,13 +12,24 @@ use tokio::sync::{mpsc, watch};
 
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
+use crate::publication::ShardMessage;
 use crate::shard::{
-    Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
-    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardFuture,
-    ShardStatus, ShardUsage,
+    Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, LinkId,
+    PositionRequest, PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError,
+    ShardEvents, ShardFuture, ShardStatus, ShardUsage,
 };
 use crate::store::{GatewayId, GatewayReport, StoreError, StoreFuture, TopologyStore};
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token, Topology};
+
+/// Hears nothing of what a shard says.
+pub(crate) struct Deaf;
+
+impl ShardEvents for Deaf {
+    fn message(&self, _: &LinkId, _: &str, _: ShardMessage) {}
+    fn marker(&self, _: &LinkId, _: Partition, _: Generation) {}
+    fn link_up(&self, _: &LinkId) {}
+    fn link_down(&self, _: &LinkId) {}
+}
 
 /// What becomes of one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

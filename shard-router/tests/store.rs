@@ -65,6 +65,17 @@ fn gateway(name: &str) -> GatewayId {
     GatewayId(name.into())
 }
 
+/// Enters or refreshes a gateway that has applied `generation`; whether that was possible.
+async fn registers(
+    store: &Arc<dyn TopologyStore>,
+    gateway: &GatewayId,
+    generation: u64,
+    must_exist: bool,
+) -> bool {
+    let report = GatewayReport::applied(Generation(generation));
+    store.register(gateway, &report, must_exist).await.unwrap()
+}
+
 fn document(generation: u64, change_id: u64) -> Topology {
     let shard = ShardId::new("only");
     let entry = ShardEntry {
@@ -190,13 +201,7 @@ async fn a_change_wakes_every_gateway(stores: Stores) {
 
 async fn a_registration_lasts_as_long_as_it_is_refreshed(stores: Stores) {
     let (a, b) = (gateway("a"), gateway("b"));
-    assert!(
-        stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(0)), false)
-            .await
-            .unwrap()
-    );
+    assert!(registers(&stores.one, &a, 0, false).await);
     let report = GatewayReport {
         applied: Generation(4),
         obstacle: Some("waits for \"x\"".to_owned()),
@@ -210,13 +215,7 @@ async fn a_registration_lasts_as_long_as_it_is_refreshed(stores: Stores) {
     let end = Instant::now() + 3 * TTL;
     while Instant::now() < end {
         sleep(TTL / 10).await;
-        assert!(
-            stores
-                .one
-                .register(&a, &GatewayReport::applied(Generation(7)), true)
-                .await
-                .unwrap()
-        );
+        assert!(registers(&stores.one, &a, 7, true).await);
     }
     assert_eq!(
         stores.two.gateways().await.unwrap(),
@@ -226,38 +225,14 @@ async fn a_registration_lasts_as_long_as_it_is_refreshed(stores: Stores) {
 
 async fn an_expired_registration_is_not_refreshed(stores: Stores) {
     let a = gateway("a");
-    assert!(
-        !stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(1)), true)
-            .await
-            .unwrap()
-    );
-    assert!(
-        stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(1)), false)
-            .await
-            .unwrap()
-    );
+    assert!(!registers(&stores.one, &a, 1, true).await);
+    assert!(registers(&stores.one, &a, 1, false).await);
     eventually("the registration expires", async || {
         stores.two.gateways().await.unwrap().is_empty()
     })
     .await;
-    assert!(
-        !stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(1)), true)
-            .await
-            .unwrap()
-    );
-    assert!(
-        stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(0)), false)
-            .await
-            .unwrap()
-    );
+    assert!(!registers(&stores.one, &a, 1, true).await);
+    assert!(registers(&stores.one, &a, 0, false).await);
     assert_eq!(
         stores.two.gateways().await.unwrap(),
         vec![(a, GatewayReport::applied(Generation(0)))]
@@ -266,22 +241,10 @@ async fn an_expired_registration_is_not_refreshed(stores: Stores) {
 
 async fn deregistering_takes_effect_at_once(stores: Stores) {
     let a = gateway("a");
-    assert!(
-        stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(1)), false)
-            .await
-            .unwrap()
-    );
+    assert!(registers(&stores.one, &a, 1, false).await);
     stores.one.deregister(&a).await.unwrap();
     assert_eq!(stores.two.gateways().await.unwrap(), vec![]);
-    assert!(
-        !stores
-            .one
-            .register(&a, &GatewayReport::applied(Generation(1)), true)
-            .await
-            .unwrap()
-    );
+    assert!(!registers(&stores.one, &a, 1, true).await);
 }
 
 async fn the_lease_has_one_holder_until_it_expires_or_is_released(stores: Stores) {

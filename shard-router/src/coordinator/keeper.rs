@@ -9,7 +9,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Unit, counter, describe_counter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
@@ -26,6 +25,10 @@ use crate::partition::Partition;
 use crate::shard::{Probe, Shard};
 use crate::store::StoreError;
 use crate::topology::{Generation, Incarnation, ShardEntry, ShardId, ShardState, Topology};
+
+mod metrics;
+
+use self::metrics::KeeperMetrics;
 
 /// How often a shard is looked at: how soon a restarted one is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -47,8 +50,7 @@ pub(super) struct Keeper {
     as_of: u64,
     /// Since when it does not answer.
     outage: Option<Outage>,
-    admissions: Counter,
-    evictions: Counter,
+    metrics: KeeperMetrics,
 }
 
 /// Why a look at a shard came to nothing.
@@ -77,7 +79,7 @@ enum Next {
 impl Keeper {
     pub(super) fn new(term: Arc<Term>, id: ShardId) -> Self {
         let pages = term.ledger.pages();
-        let (admissions, evictions) = (admissions(&id), evictions(&id));
+        let metrics = KeeperMetrics::register(&id);
         Self {
             term,
             id,
@@ -86,8 +88,7 @@ impl Keeper {
             closed: BTreeSet::new(),
             as_of: 0,
             outage: None,
-            admissions,
-            evictions,
+            metrics,
         }
     }
 
@@ -267,7 +268,7 @@ impl Keeper {
             .commit(page, page.least, |topology, change| topology.evict(change, id));
         let generation = commit.await?.generation;
         self.outage = None;
-        self.evictions.increment(1);
+        self.metrics.evictions.increment(1);
         error!(shard = %id, %generation, "a shard is lost: its partitions are opened elsewhere");
         self.term.hurry();
         Ok(())
@@ -351,7 +352,7 @@ impl Keeper {
         match action {
             Action::Admit { keep_epochs } => {
                 info!(%shard, %run, %generation, keep_epochs, "admitted a shard");
-                self.admissions.increment(1);
+                self.metrics.admissions.increment(1);
             }
             Action::Reopen { partitions } => {
                 info!(%shard, partitions = partitions.len(), %generation, "reopening partitions");
@@ -401,24 +402,4 @@ impl Keeper {
             true
         });
     }
-}
-
-fn admissions(shard: &ShardId) -> Counter {
-    const NAME: &str = "campanile_shard_admissions_total";
-    describe_counter!(
-        NAME,
-        Unit::Count,
-        "Incarnations of a shard, or data found exchanged under one, that this gateway's coordinator admitted"
-    );
-    counter!(NAME, "shard" => shard.to_string())
-}
-
-fn evictions(shard: &ShardId) -> Counter {
-    const NAME: &str = "campanile_shard_evictions_total";
-    describe_counter!(
-        NAME,
-        Unit::Count,
-        "How often this gateway's coordinator gave a shard up and opened its partitions elsewhere"
-    );
-    counter!(NAME, "shard" => shard.to_string())
 }

@@ -5,20 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::memory::{MemoryServer, MemoryShard};
 use crate::partition::Partition;
-use crate::publication::ShardMessage;
-use crate::shard::{LinkId, Shard, ShardEvents, ShardOptions};
+use crate::shard::{Shard, ShardEvents, ShardOptions};
 use crate::store::MemoryStore;
-use crate::testing::{InterceptedStore, Verdict};
+use crate::testing::{Deaf, InterceptedStore, Verdict};
 use crate::topology::{DeploymentId, Incarnation, PartitionState, ShardState, ShardUrl};
-
-struct Deaf;
-
-impl ShardEvents for Deaf {
-    fn message(&self, _: &LinkId, _: &str, _: ShardMessage) {}
-    fn marker(&self, _: &LinkId, _: Partition, _: Generation) {}
-    fn link_up(&self, _: &LinkId) {}
-    fn link_down(&self, _: &LinkId) {}
-}
 
 /// Ways to the servers of these names.
 struct Ways(BTreeMap<ShardId, Arc<MemoryServer>>);

@@ -12,13 +12,13 @@ use super::super::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSourc
 use super::OwnerState;
 use crate::memory::{MemoryServer, MemoryShard};
 use crate::partition::Partition;
-use crate::publication::{Publication, ShardMessage};
+use crate::publication::Publication;
 use crate::shard::{
-    HistoryRange, HistoryRequest, LinkId, PublishRequest, Shard, ShardEvents, ShardOptions, StreamLimits,
+    HistoryRange, HistoryRequest, PublishRequest, Shard, ShardEvents, ShardOptions, StreamLimits,
 };
 use crate::store::{GatewayId, MemoryStore, TopologyStore};
-use crate::testing::{InterceptedShard, InterceptedStore, Judge, Verdict};
-use crate::topology::{Generation, PartitionState, ShardId, ShardUrl, Topology, WantedShard};
+use crate::testing::{Deaf, InterceptedShard, InterceptedStore, Judge, Verdict};
+use crate::topology::{PartitionState, ShardId, ShardUrl, Topology, WantedShard};
 
 /// Everything should have come to rest by then, a lease that must expire first included.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,15 +27,6 @@ pub(super) struct Cluster {
     pub(super) store: Arc<MemoryStore>,
     pub(super) servers: BTreeMap<ShardId, Arc<MemoryServer>>,
     pub(super) durable: bool,
-}
-
-struct Deaf;
-
-impl ShardEvents for Deaf {
-    fn message(&self, _: &LinkId, _: &str, _: ShardMessage) {}
-    fn marker(&self, _: &LinkId, _: Partition, _: Generation) {}
-    fn link_up(&self, _: &LinkId) {}
-    fn link_down(&self, _: &LinkId) {}
 }
 
 struct Ways(BTreeMap<ShardId, Arc<dyn Shard>>);

@@ -15,6 +15,7 @@ use crate::partition::Partition;
 use crate::publication::ShardMessage;
 use crate::shard::{LinkId, Shard, ShardEvents, ShardFactory, ShardOptions};
 use crate::store::{GatewayId, MemoryStore, TopologyStore};
+use crate::testing::Deaf;
 use crate::topology::{
     Change, Generation, PartitionState, ShardEntry, ShardId, ShardState, ShardUrl, Token, Topology,
 };
@@ -241,15 +242,6 @@ pub(super) async fn fence(
         .collect();
     let replies = shard.fence(&server.run(), commands).await.unwrap();
     assert!(replies.iter().all(|reply| *reply == FenceReply::Done), "refused");
-}
-
-struct Deaf;
-
-impl ShardEvents for Deaf {
-    fn message(&self, _: &LinkId, _: &str, _: ShardMessage) {}
-    fn marker(&self, _: &LinkId, _: Partition, _: Generation) {}
-    fn link_up(&self, _: &LinkId) {}
-    fn link_down(&self, _: &LinkId) {}
 }
 
 /// Opens memory shards whose messages pass the judge.
