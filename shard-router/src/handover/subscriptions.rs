@@ -266,6 +266,7 @@ impl<M> Subscriptions<M> {
 
     /// Whether something is held back.
     #[must_use]
+    #[cfg(test)]
     pub fn holds_back(&self) -> bool {
         self.held.is_some()
     }

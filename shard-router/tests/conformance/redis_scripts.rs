@@ -157,7 +157,7 @@ fn log_scripts(world: &RedisWorld) {
 }
 
 /// Figures to look at; a busy machine makes them worse, so nothing is expected of them.
-#[allow(clippy::print_stdout)]
+#[expect(clippy::print_stdout, reason = "a figure to be read in the test's output")]
 fn tell(what: &str, mut durations: Vec<i64>) {
     durations.sort_unstable();
     let (count, longest) = (durations.len(), durations.last().copied().unwrap_or(0));

@@ -40,6 +40,7 @@ struct Part {
 
 impl MemoryState {
     /// Copies streams and presence in parts of that many entries.
+    #[cfg(test)]
     pub fn set_part_entries(&mut self, entries: usize) {
         self.part_entries = entries.max(1);
     }
