@@ -53,7 +53,9 @@ impl Deployment {
         let cluster = builder(json!({ "url": url }))
             .set("cluster.shards_managed_by", "api")
             .set("cluster.evict_after", "2500ms")
-            .set("cluster.barrier_timeout", "4s");
+            .set("cluster.barrier_timeout", "4s")
+            // Few batches, so that plans come to an end between the faults.
+            .set("cluster.max_moving", 512);
         let mut cluster = cluster.start().await?;
         let primary = cluster.shards[REPLICATED].port();
         front.point_to(&address(primary));

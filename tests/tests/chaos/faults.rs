@@ -84,7 +84,12 @@ impl Nemesis {
             match self.random.random_range(0..100) {
                 0..5 => return self.fail_over().await,
                 5..12 => return self.lose_shard(),
-                12..40 => {
+                12..18 => {
+                    // Nothing more for a while, so that moves get somewhere while clients are at work.
+                    let lull = Duration::from_millis(self.random.random_range(1000..5000));
+                    return self.mend_until(Instant::now() + lull).await;
+                }
+                18..45 => {
                     self.reshape();
                     return Ok(());
                 }
