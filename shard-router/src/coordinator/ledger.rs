@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, watch};
 
 use crate::store::{StoreError, TopologyStore};
-use crate::topology::{Change, Generation, Topology, TransitionError};
+use crate::topology::{Change, Generation, Invalid, Topology, TransitionError};
 
 /// What is known of the stored topology.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,9 @@ pub(super) enum CommitError {
     /// The present topology does not allow it.
     #[error(transparent)]
     Transition(#[from] TransitionError),
+    /// It would make a document that no gateway could read. Nothing was written.
+    #[error("the decision contradicts itself")]
+    Invalid(#[from] Invalid),
     /// It may or may not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -106,6 +109,7 @@ impl Ledger {
     }
 
     async fn write(&self, expected: Option<&Topology>, next: Topology) -> Result<Arc<Topology>, CommitError> {
+        next.validate()?;
         match self.store.compare_and_set(expected, &next).await {
             Ok(true) => {
                 let next = Arc::new(next);

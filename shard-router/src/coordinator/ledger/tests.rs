@@ -105,3 +105,20 @@ async fn after_a_write_without_an_answer_nothing_is_known_until_read() {
     ledger.commit(&read, Generation(1), raise).await.unwrap();
     assert_eq!(generation(&store).await, Generation(6));
 }
+
+#[tokio::test]
+async fn what_no_gateway_could_read_is_not_written() {
+    let store = Arc::new(MemoryStore::new());
+    let ledger = Ledger::new(store.clone());
+    ledger.refresh().await.unwrap();
+    ledger.found(document(5, 5)).await.unwrap();
+    let page = ledger.pages().borrow().clone();
+    let lose_the_shard = |topology: &Topology, change: Change| {
+        let mut next = topology.raised(change)?;
+        next.shards.clear();
+        Ok(next)
+    };
+    let refused = ledger.commit(&page, Generation(1), lose_the_shard).await;
+    assert!(matches!(refused, Err(CommitError::Invalid(_))), "{refused:?}");
+    assert_eq!(generation(&store).await, Generation(5));
+}
