@@ -7,6 +7,7 @@
 mod asked;
 mod big;
 mod dropped;
+mod interrupted;
 mod load;
 mod lost;
 mod planned;
