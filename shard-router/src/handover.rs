@@ -335,12 +335,17 @@ impl Handover {
     }
 
     /// All links are gone, and what was known from before counts for nothing; the channels'
-    /// [`Subscriptions::rejoin`] goes with it.
+    /// [`Subscriptions::rejoin`] goes with it. A move that is under way is not over by that: its source is drained on
+    /// the links to come.
     pub fn rejoin(&mut self) {
         if holds(Safeguard::RejoinAfresh) {
+            let moving = self.is_moving();
             *self = Self {
                 applied: self.applied,
                 owners: std::mem::take(&mut self.owners),
+                drain: self.drain.take().filter(|_| moving),
+                ended: self.ended,
+                history: self.history,
                 ..Self::default()
             };
         }

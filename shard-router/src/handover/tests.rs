@@ -413,3 +413,28 @@ fn a_read_of_the_new_epoch_waits_for_the_end_of_the_old_one() {
     let (handover, _) = both();
     assert!(handover.may_read(&id("b")), "the epoch goes on");
 }
+
+#[test]
+fn who_joins_anew_in_the_midst_of_a_move_still_waits_for_the_source() {
+    let (mut handover, mut channel) = both();
+    handover.rejoin();
+    channel.rejoin();
+    subscribe(&mut channel, &mut handover, "a", 3);
+    subscribe(&mut channel, &mut handover, "b", 4);
+    assert_eq!(receive(&mut channel, &handover, 4, 1), Receipt::Held);
+    assert_eq!(receive(&mut channel, &handover, 3, 2), Receipt::Deliver(2));
+    handover.apply(&stable("b"), Generation(3));
+    assert_eq!(receive(&mut channel, &handover, 4, 3), Receipt::Held);
+    assert_eq!(handover.marker(&id("a"), 3, Generation(2)), Effect::Released);
+    assert_eq!(channel.settle(&handover).released, [1, 3]);
+}
+
+#[test]
+fn joining_anew_is_no_end_of_a_move() {
+    let (mut handover, mut channel) = both();
+    assert_eq!(handover.marker(&id("a"), 1, Generation(2)), Effect::Released);
+    assert!(channel.settle(&handover).moved.is_some());
+    handover.rejoin();
+    channel.rejoin();
+    assert!(channel.settle(&handover).moved.is_none());
+}
