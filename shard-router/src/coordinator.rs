@@ -46,7 +46,7 @@ mod check;
 mod cleaner;
 mod conductor;
 mod configured;
-mod decision;
+pub(crate) mod decision;
 mod keeper;
 mod lease;
 mod ledger;

@@ -5,19 +5,21 @@ use std::collections::BTreeSet;
 use crate::fence::{FenceCommand, OwnerRecord, OwnerState};
 use crate::partition::Partition;
 use crate::shard::Probe;
-use crate::topology::{Generation, OpeningContent, PartitionState, ShardEntry, ShardId, Token, Topology};
+use crate::topology::{
+    Generation, OpeningContent, PartitionState, ShardEntry, ShardId, ShardState, Token, Topology,
+};
 
 /// What is seen of a shard that answers.
 #[derive(Clone, Debug)]
-pub(super) struct Sighting {
-    pub(super) probe: Probe,
+pub(crate) struct Sighting {
+    pub(crate) probe: Probe,
     /// Partitions that were found closed there although the topology has them open, or that could not be opened.
-    pub(super) closed: BTreeSet<Partition>,
+    pub(crate) closed: BTreeSet<Partition>,
 }
 
 /// What a shard needs next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Another run, or other data, than the topology trusts: close everything there, then trust it.
     Admit {
         /// Whether nothing acknowledged can be missing.
@@ -33,7 +35,7 @@ pub(super) enum Action {
 }
 
 /// What `shard` needs next, if anything.
-pub(super) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) -> Option<Action> {
+pub(crate) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) -> Option<Action> {
     let entry = topology.shards.get(shard)?;
     let probe = &sighting.probe;
     let noted = probe.admitted == Some(entry.admitted);
@@ -61,7 +63,7 @@ pub(super) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) 
 }
 
 /// The partitions that the topology has open on `shard` and that its records do not.
-pub(super) fn found_closed(
+pub(crate) fn found_closed(
     topology: &Topology,
     shard: &ShardId,
     records: &[(Partition, OwnerRecord)],
@@ -80,21 +82,50 @@ pub(super) fn found_closed(
         .collect()
 }
 
+/// A generation above all `records`, if one of them was decided later than `topology`.
+///
+/// That is so where a decision was never written down, but also where it was, and `topology` is no longer the present one:
+/// then what seems to be closed for no reason may just have moved. A document raised to that generation, by
+/// compare-and-set, tells the two apart; only then may anything be closed above what is on record.
+pub(crate) fn beyond(topology: &Topology, records: &[(Partition, OwnerRecord)]) -> Option<Generation> {
+    let newest = records.iter().map(|(_, record)| record.generation).max()?;
+    (newest > topology.generation).then(|| newest.next())
+}
+
+/// The partitions on record at `shard` whose content is nobody's there: all of them, if it was lost.
+pub(crate) fn left_over(
+    topology: &Topology,
+    shard: &ShardId,
+    records: &[(Partition, OwnerRecord)],
+) -> Vec<Partition> {
+    let lost = topology
+        .shards
+        .get(shard)
+        .is_some_and(|entry| entry.state == ShardState::Lost);
+    let recorded = records.iter().map(|(partition, _)| *partition);
+    recorded
+        .filter(|partition| {
+            let state = topology.partition(*partition);
+            lost || (state.owner() != shard && state.destination() != shard)
+        })
+        .collect()
+}
+
 /// The commands that close partitions on a shard before the topology trusts them, and their generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Seal {
+pub(crate) struct Seal {
     /// Above the topology and every record there.
-    pub(super) generation: Generation,
-    pub(super) commands: Vec<(Partition, FenceCommand)>,
+    pub(crate) generation: Generation,
+    pub(crate) commands: Vec<(Partition, FenceCommand)>,
 }
 
 impl Seal {
     /// For `action`, given what is on record at the shard. `least` is above every generation seen so far, the
     /// topology's included.
     ///
-    /// A whole shard is closed with all that it serves or was being filled with, also what the topology gives to others: a
-    /// shard that was down when the topology was made may hold such partitions.
-    pub(super) fn plan(
+    /// A whole shard is closed with all that it serves or fills, also what the topology gives to others: a shard that was
+    /// down when the topology was made may hold such partitions open. One that comes back is closed altogether.
+    pub(crate) fn plan(
         (topology, shard): (&Topology, &ShardId),
         action: &Action,
         records: &[(Partition, OwnerRecord)],
@@ -115,25 +146,32 @@ impl Seal {
                 .map(|partition| close(*partition, false))
                 .collect(),
             Action::Admit { keep_epochs } => {
-                let strays = records
-                    .iter()
-                    .filter(|(partition, record)| {
-                        let state = topology.partition(*partition);
-                        record.state != OwnerState::Sealed
-                            && state.owner() != shard
-                            && state.destination() != shard
-                    })
-                    .map(|(partition, _)| *partition);
                 let has = |state: &PartitionState| state.owner() == shard || state.destination() == shard;
-                let own = topology.states().filter(|(_, state)| has(state));
-                own.map(|(partition, _)| partition)
-                    .chain(strays)
-                    .map(|partition| close(partition, *keep_epochs))
+                let unsealed = records
+                    .iter()
+                    .filter(|(_, record)| record.state != OwnerState::Sealed);
+                let unsealed: BTreeSet<Partition> = unsealed.map(|(partition, _)| *partition).collect();
+                let whole = comes_back(topology, shard, records);
+                let closed = topology
+                    .states()
+                    .filter(|(partition, state)| whole || has(state) || unsealed.contains(partition));
+                closed
+                    .map(|(partition, _)| close(partition, *keep_epochs))
                     .collect()
             }
         };
         Self { generation, commands }
     }
+}
+
+/// Whether `shard` was in use before and has not been since: a coordinator that has slept may still want to open there
+/// what was decided then, and where nothing is on record nothing would stand in its way.
+fn comes_back(topology: &Topology, shard: &ShardId, records: &[(Partition, OwnerRecord)]) -> bool {
+    let entry = topology
+        .shards
+        .get(shard)
+        .filter(|entry| entry.incarnation.is_none());
+    entry.is_some_and(|entry| entry.state == ShardState::Lost || !records.is_empty())
 }
 
 /// How a partition in `state` is closed on `shard`. What it was moving there or away from there, it moves no more, so

@@ -298,6 +298,13 @@ impl Keeper {
         action: &Action,
     ) -> Result<Next, Trouble> {
         let records = site.records().await?;
+        if let Some(beyond) = decision::beyond(topology, &records) {
+            // What seemed closed is looked for again, by the topology as it is then.
+            self.audited = None;
+            let raise = self.term.ledger.commit(page, beyond, Topology::raised);
+            raise.await?;
+            return Ok(Next::Now);
+        }
         let seal = Seal::plan(
             (topology, &self.id),
             action,
@@ -327,7 +334,8 @@ impl Keeper {
     }
 
     /// What a shard has to be rid of before it is admitted: everything, if it was lost, for nothing there counts any
-    /// more; the wish to be drained, if it is another run that comes.
+    /// more; what an older copy of its data has brought back of partitions that have left; the wish to be drained, if it
+    /// is another run that comes.
     async fn clear_out(
         &self,
         topology: &Topology,
@@ -337,11 +345,10 @@ impl Keeper {
         let Some(entry) = topology.shards.get(&self.id) else {
             return Ok(());
         };
-        if entry.state == ShardState::Lost {
-            let left = records.iter().map(|(partition, _)| (*partition, sealed));
-            site.clean(left.collect()).await?;
-        }
         if entry.incarnation.as_ref() != Some(site.run) {
+            let left = decision::left_over(topology, &self.id, records);
+            let left = left.into_iter().map(|partition| (partition, sealed));
+            site.clean(left.collect()).await?;
             work::in_time(site.shard.note_drained(site.run, false)).await?;
         }
         Ok(())

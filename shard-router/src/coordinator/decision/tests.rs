@@ -342,3 +342,46 @@ fn reopening_closes_only_what_it_is_about_and_renews_epochs() {
         )]
     );
 }
+
+#[test]
+fn what_is_on_record_later_than_the_topology_needs_a_newer_document_first() {
+    let topology = topology(stable(), stable());
+    let older = (partition(0), record(19, OwnerState::Open));
+    let same = (partition(0), record(20, OwnerState::Sealed));
+    let later = (partition(1), record(25, OwnerState::Sealed));
+    assert_eq!(beyond(&topology, &[]), None);
+    assert_eq!(beyond(&topology, &[older.clone(), same]), None);
+    assert_eq!(beyond(&topology, &[older, later]), Some(Generation(26)));
+}
+
+#[test]
+fn a_shard_that_comes_back_is_closed_altogether() {
+    let mut lost = never_reached(topology(
+        PartitionState::Stable(them()),
+        PartitionState::Stable(them()),
+    ));
+    let admit = Action::Admit { keep_epochs: false };
+    let closed = |topology: &Topology, records: &[(Partition, OwnerRecord)]| {
+        let seal = Seal::plan((topology, &us()), &admit, records, Generation(21), Token(1));
+        seal.commands.len()
+    };
+    let known = [(partition(7), record(3, OwnerState::Sealed))];
+    assert_eq!(closed(&lost, &[]), 0, "it has never been in use");
+    assert_eq!(closed(&lost, &known), usize::from(Partition::COUNT));
+    lost.shards.get_mut(&us()).unwrap().state = ShardState::Lost;
+    assert_eq!(closed(&lost, &[]), usize::from(Partition::COUNT));
+    let in_use = topology(PartitionState::Stable(them()), PartitionState::Stable(them()));
+    assert_eq!(closed(&in_use, &known), 0, "what slept names another run");
+}
+
+#[test]
+fn what_an_older_copy_brings_back_is_left_over() {
+    let mut topology = topology(stable(), PartitionState::Stable(them()));
+    let records = [0, 1].map(|index| (partition(index), record(3, OwnerState::Sealed)));
+    assert_eq!(left_over(&topology, &us(), &records), [partition(1)]);
+    topology.shards.get_mut(&us()).unwrap().state = ShardState::Lost;
+    assert_eq!(
+        left_over(&topology, &us(), &records),
+        [partition(0), partition(1)]
+    );
+}
