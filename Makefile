@@ -13,6 +13,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 60
 SOAK_SEED ?= 1000
+# Eight profiles: four thousand runs, about a minute on two cores.
+SIMULATOR_RUNS ?= 500
 
 .PHONY: help
 help: ## List the targets
@@ -23,8 +25,20 @@ setup: ## Install what the tests need and the machine lacks (Redis, Chromium, SD
 	tests/setup.sh
 
 .PHONY: test
-test: setup ## Run every test: unit, property, end to end with real Redis, SDKs and a browser
+test: setup simulate ## Run every test: unit, property, simulated, end to end with real Redis, SDKs and a browser
 	tests/run.sh --workspace
+
+.PHONY: simulate
+simulate: ## Run the simulator of moves through SIMULATOR_RUNS seeds of each of its profiles
+	SIMULATOR_RUNS=$(SIMULATOR_RUNS) $(CARGO) test --locked --profile simulator -p campanile-shard-router --lib simulator
+
+.PHONY: soak-simulator
+soak-simulator: ## Run the simulator through ever new seeds, from SOAK_SEED on, until interrupted
+	@seed=$(SOAK_SEED); \
+	while SIMULATOR_FROM=$$seed SIMULATOR_RUNS=500 \
+	    $(CARGO) test --quiet --locked --profile simulator -p campanile-shard-router --lib simulator::tests::every; do \
+	    echo "seeds $$seed to $$((seed + 499)): every promise was kept"; seed=$$((seed + 500)); \
+	done; exit 1
 
 .PHONY: e2e
 e2e: setup ## Run some end-to-end tests only: make e2e TEST=recovery_truth

@@ -44,4 +44,6 @@ pub mod store;
 pub mod topology;
 
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 mod testing;

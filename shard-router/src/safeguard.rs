@@ -98,6 +98,47 @@ pub(crate) enum Safeguard {
     FloorTravels,
 }
 
+#[cfg(test)]
+impl Safeguard {
+    /// Every rule.
+    pub(crate) const ALL: &[Self] = &[
+        Self::Barrier,
+        Self::AckWaitsForSubscribes,
+        Self::AckCountsRequests,
+        Self::HoldBack,
+        Self::HoldPastCommit,
+        Self::HoldFromAnyOther,
+        Self::MarkerGeneration,
+        Self::DrainEvaluated,
+        Self::NextMoveWaits,
+        Self::RejoinAfresh,
+        Self::ConnectionsRenewed,
+        Self::RemovalWaits,
+        Self::ExpiredPartitionStops,
+        Self::ImportWipes,
+        Self::ImportRequired,
+        Self::TokenChecked,
+        Self::TokenPerAttempt,
+        Self::GenerationChecked,
+        Self::SealedIsFinal,
+        Self::DirtyCopied,
+        Self::DirtyDeletes,
+        Self::ResultsMove,
+        Self::SourceReread,
+        Self::DumpFenced,
+        Self::CleanFenced,
+        Self::CleaningListed,
+        Self::IntentionFirst,
+        Self::TargetInherits,
+        Self::LostTargetRenewsEpochs,
+        Self::ReadsFenced,
+        Self::IncarnationChecked,
+        Self::AdmissionRenewsEpochs,
+        Self::AdmitGeneration,
+        Self::FloorTravels,
+    ];
+}
+
 /// Whether `safeguard` is in force: always, but for the simulator's experiments.
 #[cfg(not(test))]
 #[inline]

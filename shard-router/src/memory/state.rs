@@ -7,6 +7,8 @@ mod admin;
 mod channel;
 mod copy;
 mod dirty;
+#[cfg(test)]
+mod inspect;
 mod pubsub;
 #[cfg(test)]
 mod tests;

@@ -94,6 +94,12 @@ impl Channel {
         self.meta.is_none() && self.stream.is_empty() && self.results.is_empty() && self.presence.is_empty()
     }
 
+    /// Whether there is a position that goes on under `floor`.
+    #[cfg(test)]
+    pub(super) fn continues(&self, floor: Generation) -> bool {
+        self.meta.as_ref().is_some_and(|meta| meta.floor == floor)
+    }
+
     pub(super) fn has_position(&self) -> bool {
         self.meta.is_some()
     }

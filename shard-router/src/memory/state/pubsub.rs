@@ -116,6 +116,13 @@ impl PubSub {
         std::mem::take(&mut self.outbox)
     }
 
+    /// Whether `link` is subscribed to a channel.
+    #[cfg(test)]
+    pub(super) fn listens(&self, link: LinkKey, partition: Partition, name: &ChannelName) -> bool {
+        let listeners = self.listeners.get(&(partition, name.clone()));
+        listeners.is_some_and(|links| links.contains(&link))
+    }
+
     fn forget(&mut self, link: LinkKey, topic: &Topic) {
         if let Some(links) = self.listeners.get_mut(topic) {
             links.remove(&link);
