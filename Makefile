@@ -13,8 +13,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 60
 SOAK_SEED ?= 1000
-# Eight profiles: four thousand runs, about a minute on two cores.
-SIMULATOR_RUNS ?= 500
+# Of each of eight profiles: about a minute on two cores.
+SIMULATOR_RUNS ?= 300
 
 .PHONY: help
 help: ## List the targets

@@ -84,7 +84,7 @@ impl World {
             }
             let drops = |state: &PartitionState| matches!(state, PartitionState::Moving { history, .. } if *history == MoveHistory::Drop);
             if drops(old) || drops(new) {
-                self.truth().note_drop(*partition, now);
+                self.truth().note_drop(*partition, (!drops(new)).then_some(now));
             }
             if matches!(new, PartitionState::Opening { .. }) {
                 self.truth().note_loss(*partition, now);

@@ -20,7 +20,7 @@ pub(super) struct Truth {
     channels: BTreeMap<ChannelName, ChannelTruth>,
     /// Of each partition, when something may last have been lost with good reason: it was opened other than by a move.
     losses: BTreeMap<Partition, Micros>,
-    /// Of each partition, when it last was announced to move without its history.
+    /// Of each partition, when it last was moving without its history: `Micros::MAX` while it is.
     drops: BTreeMap<Partition, Micros>,
     /// Epochs that a shard out of office has made.
     stray_epochs: BTreeSet<String>,
@@ -86,9 +86,9 @@ impl Truth {
         self.losses.insert(partition, now);
     }
 
-    /// A partition is to move without its history.
-    pub(super) fn note_drop(&mut self, partition: Partition, now: Micros) {
-        self.drops.insert(partition, now);
+    /// A partition is moving without its history (`None`), or was until now.
+    pub(super) fn note_drop(&mut self, partition: Partition, ended: Option<Micros>) {
+        self.drops.insert(partition, ended.unwrap_or(Micros::MAX));
     }
 
     /// A shard out of office has begun an epoch.
