@@ -17,6 +17,8 @@ const EXPERIMENTS: &[(Safeguard, &str, u64)] = &[
     (HoldPastCommit, "gateways", 14),
     (MarkerGeneration, "calm", 19),
     (DrainEvaluated, "haste", 37),
+    (RejoinAfresh, "expiry", 134),
+    (ConnectionsRenewed, "havoc", 6),
     (ImportWipes, "calm", 3),
     (TokenChecked, "coordinators", 57),
     (TokenPerAttempt, "sleepers", 21),
@@ -44,20 +46,12 @@ const IN_DEPTH: &[(Safeguard, &str)] = &[
         "needs an unsubscription and a subscription of one channel under way at the announcement, and nothing else there",
     ),
     (
-        ConnectionsRenewed,
-        "needs an eviction and a return between two topologies that a gateway applies, which excuses what is missed",
-    ),
-    (
         HoldFromAnyOther,
         "needs an eviction during a drain, which excuses the order of what two shards accepted",
     ),
     (
         NextMoveWaits,
         "needs a marker that is later than a whole second move; a move takes its time to wait for gateways",
-    ),
-    (
-        RejoinAfresh,
-        "needs a message that outlives a registration and is neither behind a marker nor excused",
     ),
     (
         RemovalWaits,
