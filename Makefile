@@ -15,10 +15,11 @@ SOAK_SECONDS ?= 60
 SOAK_SEED ?= 1000
 # Of each of eight profiles: about a minute on two cores.
 SIMULATOR_RUNS ?= 300
+SIMULATE = $(CARGO) test --locked --profile simulator -p campanile-shard-router --lib simulator
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: setup
 setup: ## Install what the tests need and the machine lacks (Redis, Chromium, SDKs)
@@ -30,13 +31,12 @@ test: setup simulate ## Run every test: unit, property, simulated, end to end wi
 
 .PHONY: simulate
 simulate: ## Run the simulator of moves through SIMULATOR_RUNS seeds of each of its profiles
-	SIMULATOR_RUNS=$(SIMULATOR_RUNS) $(CARGO) test --locked --profile simulator -p campanile-shard-router --lib simulator
+	SIMULATOR_RUNS=$(SIMULATOR_RUNS) $(SIMULATE)
 
 .PHONY: soak-simulator
 soak-simulator: ## Run the simulator through ever new seeds, from SOAK_SEED on, until interrupted
 	@seed=$(SOAK_SEED); \
-	while SIMULATOR_FROM=$$seed SIMULATOR_RUNS=500 \
-	    $(CARGO) test --quiet --locked --profile simulator -p campanile-shard-router --lib simulator::tests::every; do \
+	while SIMULATOR_FROM=$$seed SIMULATOR_RUNS=500 $(SIMULATE)::tests::every; do \
 	    echo "seeds $$seed to $$((seed + 499)): every promise was kept"; seed=$$((seed + 500)); \
 	done; exit 1
 
@@ -47,10 +47,11 @@ e2e: setup ## Run some end-to-end tests only: make e2e TEST=recovery_truth
 	tests/run.sh --workspace --test binary $(foreach name,$(TEST),--test $(name))
 
 .PHONY: soak
-soak: setup ## Break things at random, SOAK_SECONDS for each seed from SOAK_SEED on, until interrupted
+soak: setup ## In turns, simulate 500 seeds and break real processes for SOAK_SECONDS, until interrupted or a promise is broken
 	$(CARGO) build --locked -p campanile-gateway
 	@seed=$(SOAK_SEED); \
-	while CHAOS_SEED=$$seed CHAOS_SECONDS=$(SOAK_SECONDS) \
+	while SIMULATOR_FROM=$$((seed * 500)) SIMULATOR_RUNS=500 $(SIMULATE)::tests::every && \
+	    CHAOS_SEED=$$seed CHAOS_SECONDS=$(SOAK_SECONDS) \
 	    $(CARGO) test --quiet --locked -p campanile-tests --test chaos; do \
 	    echo "seed $$seed: every promise was kept"; seed=$$((seed + 1)); \
 	done; \
