@@ -86,8 +86,13 @@ struct Way {
 }
 
 impl Way {
-    /// Hands a publication to the shard, now.
+    /// Hands a publication to the shard, now. With an epoch of its own each time: after a lost answer one shard may have
+    /// begun the stream with it, and another that is asked next must not begin another stream under the same name.
     fn submit(&self, request: PublishRequest) -> ShardFuture<PublishOutcome> {
+        let request = PublishRequest {
+            new_epoch: new_epoch(),
+            ..request
+        };
         match &self.shard {
             Some(opened) => opened.shard.publish(self.partition, request),
             None => Box::pin(std::future::ready(Err(no_owner()))),

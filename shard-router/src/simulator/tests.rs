@@ -84,6 +84,16 @@ fn every_promise_is_kept() {
     }
 }
 
+/// A publication whose answer was lost, made again at another shard, began a stream there under the name of the first.
+#[test]
+fn a_publication_that_is_made_again_begins_no_second_stream_under_one_name() {
+    let profile = profile("shards");
+    let outcome = run(&profile, 100_094, Recording::Nothing);
+    if let Some(words) = report(&profile, &outcome) {
+        panic!("{words}");
+    }
+}
+
 /// Shows the whole of one run: `SIMULATOR_SEED` in `SIMULATOR_PROFILE`.
 #[test]
 fn a_run_is_shown_on_request() {

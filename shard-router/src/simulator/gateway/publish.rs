@@ -63,6 +63,11 @@ pub(in crate::simulator) fn send(
     request: PublishRequest,
 ) -> Reply<Result<PublishOutcome, ShardError>> {
     let partition = role(&request.channel).partition;
+    // What is sent again, perhaps to another shard, brings another epoch.
+    let request = PublishRequest {
+        new_epoch: world.new_epoch(),
+        ..request
+    };
     let (of_world, at) = (world.clone(), connection.shard().clone());
     connection.call(world, world.profile().patience, move |state, now| {
         let sent = request.clone();
