@@ -242,6 +242,10 @@ impl<A: Audience> Core<A> {
         partition: Partition,
         request: PublishRequest,
     ) -> ShardFuture<PublishOutcome> {
+        let request = PublishRequest {
+            new_epoch: new_epoch(),
+            ..request
+        };
         let Ways {
             first,
             second,
