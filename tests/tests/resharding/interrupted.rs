@@ -43,7 +43,7 @@ struct Scene {
 impl Scene {
     async fn start() -> Result<Self> {
         let cluster = World::cluster(3)
-            .set("cluster.max_moving", 16)
+            .set("cluster.max_moving", 8)
             .set("cluster.evict_after", "4s");
         let world = World::start_on(cluster, EACH, &[1, 2]).await?;
         assert_eq!(world.leader().await, 0, "whoever comes first coordinates");
@@ -51,7 +51,7 @@ impl Scene {
         world.round(&load).await;
         let (spare, fourth) = world.spare(ADDED).await?;
         world.ask("add", fourth).await?;
-        world.underway(0.7).await;
+        world.underway(0.9).await;
         Ok(Self { world, load, spare })
     }
 
@@ -83,6 +83,20 @@ async fn were_made(world: &World) -> Result<()> {
     let moved = world.topology().await?.shares()[&ShardId::new(ADDED)];
     assert!(moved > MOST, "of the moves, {moved} were made");
     Ok(())
+}
+
+/// Waits until a shard that died is nobody's owner any more, and nothing is planned, moving or opening.
+///
+/// Moves may all be done before the shard is evicted.
+async fn settled_without(world: &World, shard: &str) {
+    eventually("what the shard had is given to others", SETTLED, || async {
+        world
+            .topology()
+            .await
+            .is_ok_and(|topology| owns_nothing(&topology, shard))
+    })
+    .await;
+    settled(world).await;
 }
 
 /// Waits until nothing is planned, moving or opening.

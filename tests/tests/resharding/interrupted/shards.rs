@@ -9,7 +9,7 @@ use campanile_tests::wait::eventually;
 use serde_json::json;
 
 use super::step::{self, Step};
-use super::{ADDED, EACH, INSISTENT, SETTLED, Scene, is_stream, only_these_noticed, owns_nothing, settled};
+use super::{ADDED, EACH, INSISTENT, SETTLED, Scene, is_stream, only_these_noticed, settled_without};
 use crate::world::World;
 
 async fn the_target_dies_at(step: Step) -> Result<()> {
@@ -17,9 +17,7 @@ async fn the_target_dies_at(step: Step) -> Result<()> {
     let before = scene.stopped_at(step).await?;
     scene.spare.kill();
     scene.world.cluster.gateways[0].process().resume();
-    settled(&scene.world).await;
-    let after = scene.world.topology().await?;
-    assert!(owns_nothing(&after, ADDED), "what it had was given to others");
+    settled_without(&scene.world, ADDED).await;
     scene.world.round(&scene.load).await;
     // What it had, and what it might have had: from the seal on nobody can tell whether it accepted anything.
     let lost = before.channels(&scene.world.streams, |state, step| match step {
@@ -52,9 +50,8 @@ async fn the_source_dies_at(step: Step) -> Result<()> {
     let index: usize = source.trim_start_matches("redis-").parse()?;
     scene.world.cluster.shards[index - 1].kill();
     scene.world.cluster.gateways[0].process().resume();
-    settled(&scene.world).await;
+    settled_without(&scene.world, source).await;
     let after = scene.world.topology().await?;
-    assert!(owns_nothing(&after, source), "what it had was given to others");
     for (partition, _) in met.iter().filter(|(_, from)| *from == source) {
         let owner = after.partition(*partition).owner().as_str();
         assert_eq!(owner, ADDED, "{partition:?}, which was moving there");
@@ -130,7 +127,7 @@ impl Pair {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lagging_replica_is_promoted() -> Result<()> {
-    let cluster = World::cluster(3).set("cluster.max_moving", 16);
+    let cluster = World::cluster(3).set("cluster.max_moving", 8);
     let world = World::start_on(cluster, EACH, &[1, 2]).await?;
     let mut pair = Pair::start().await?;
     let url = format!("redis://127.0.0.1:{}", pair.front.port());
@@ -146,15 +143,13 @@ async fn a_lagging_replica_is_promoted() -> Result<()> {
     world.round(&load).await;
 
     world.ask("drain", json!({ "name": ADDED })).await?;
-    world.underway(0.7).await;
+    world.underway(0.9).await;
     let shards = world.cluster.shards.iter();
     let servers: Vec<&RedisServer> = shards.chain([&pair.primary]).collect();
     let before = step::stop_at(&world, &servers, Step::Copying).await?;
     pair.promote().await?;
     world.cluster.gateways[0].process().resume();
-    settled(&world).await;
-    let after = world.topology().await?;
-    assert!(owns_nothing(&after, ADDED), "it was drained");
+    settled_without(&world, ADDED).await;
     world.round(&load).await;
 
     let lost = before.channels(&world.streams, |state, step| {

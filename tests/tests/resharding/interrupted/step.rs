@@ -1,15 +1,15 @@
 //! Meeting a move at one of its steps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use campanile_common::ChannelName;
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::topology::{Generation, PartitionState, Topology};
 use campanile_tests::redis::RedisServer;
-use campanile_tests::wait::until;
 
-use crate::world::{MOVED, World};
+use crate::world::World;
 
 /// The owner records of the partitions in `ARGV`, as `GENERATION STATE`.
 const RECORDS: &str = "
@@ -67,22 +67,43 @@ impl Standing {
     }
 }
 
+/// How long the coordinator runs between two looks: a fraction of what one batch of moves takes, so that each batch is
+/// looked at several times, and its shortest step in one batch or another.
+const GLIMPSE: Duration = Duration::from_millis(2);
+
 /// Stops the first gateway, which coordinates, again and again until a move is met at `step`. `servers` are the shards
 /// `redis-1`, `redis-2`, and so on.
+///
+/// # Errors
+/// When nothing is left to move before that.
 pub(super) async fn stop_at(world: &World, servers: &[&RedisServer], step: Step) -> Result<Standing> {
     let coordinator = world.cluster.gateways[0].process();
-    until(format!("a move at the step {step:?}"), MOVED, || async {
+    loop {
         coordinator.pause();
-        let standing = look(world, servers).await;
-        match standing {
-            Ok(standing) if standing.at(step).is_empty() => {
-                coordinator.resume();
-                None
-            }
-            standing => Some(standing),
+        let standing = settled_look(world, servers).await?;
+        if !standing.at(step).is_empty() {
+            return Ok(standing);
         }
-    })
-    .await
+        let is_over = standing.steps.is_empty() && standing.topology.plan.is_empty();
+        ensure!(
+            !is_over,
+            "everything was moved, and no move was met at the step {step:?}"
+        );
+        coordinator.resume();
+        tokio::time::sleep(GLIMPSE).await;
+    }
+}
+
+/// What stands once the last requests of the stopped coordinator have been served: two looks that are the same.
+async fn settled_look(world: &World, servers: &[&RedisServer]) -> Result<Standing> {
+    let mut last = look(world, servers).await?;
+    loop {
+        let next = look(world, servers).await?;
+        if next.topology.generation == last.topology.generation && next.steps == last.steps {
+            return Ok(next);
+        }
+        last = next;
+    }
 }
 
 async fn look(world: &World, servers: &[&RedisServer]) -> Result<Standing> {
