@@ -1,25 +1,31 @@
 //! One connection to a gateway.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
 use bytes::Bytes;
+use campanile_common::Codec;
 use campanile_common::message::{Command, Push, Reply};
-use campanile_common::{Codec, ReplyFrames};
-use futures_util::{SinkExt, StreamExt};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::time::Instant;
 use tracing::{trace, warn};
 
-use crate::handshake::{self, Socket};
 use crate::inbox::{INBOX_LIMIT, Inbox};
+use crate::transport::{Dial, DialContext, Incoming, Transport, TransportKind, WebSocketDialer};
 use crate::{Closed, OpenError, RequestError};
 
-/// One connection to a gateway, over one WebSocket, in one codec.
+/// How long a server may take to open a connection: beyond the patience of anyone who waits for it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One connection to a gateway, over any transport, in one codec.
+///
+/// What comes in a subscription's own lane is taken for an ordinary push: whoever wants to tell them apart reads the
+/// transport.
 ///
 /// Nothing happens in the background: pings are answered while something is being received, so a connection
 /// that is never read is closed by the server.
 pub struct Connection {
-    socket: Socket,
-    codec: Codec,
-    /// What is left of the frame that came last.
-    frame: ReplyFrames,
+    transport: Box<dyn Transport>,
     inbox: Inbox,
     /// The number of the last command.
     last_id: u32,
@@ -31,30 +37,22 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Opens a WebSocket at `url` (`ws://…` only), in `codec`. Sends no command yet.
+    /// Opens a WebSocket at `url`, in `codec`. Sends no command yet.
     pub async fn open(url: &str, codec: Codec) -> Result<Self, OpenError> {
-        Self::open_with_headers(url, codec, &[]).await
+        Self::dial(&WebSocketDialer::new(url)?, codec).await
     }
 
-    /// [`Connection::open`] with more headers on the request, for example `Origin`.
-    pub async fn open_with_headers(
-        url: &str,
-        codec: Codec,
-        headers: &[(&str, &str)],
-    ) -> Result<Self, OpenError> {
-        let request = handshake::request(url, codec, headers)?;
-        let stream = handshake::dial(&request).await?;
-        Ok(Self::over(
-            handshake::upgrade(request, Box::new(stream)).await?,
-            codec,
-        ))
+    /// Opens a connection with `dialer`, in `codec`. Sends no command yet.
+    pub async fn dial(dialer: &dyn Dial, codec: Codec) -> Result<Self, OpenError> {
+        let context = DialContext::new(codec, Instant::now() + OPEN_TIMEOUT);
+        Ok(Self::over(dialer.dial(context).await?))
     }
 
-    pub(crate) fn over(socket: Socket, codec: Codec) -> Self {
+    /// Takes an open connection over.
+    #[must_use]
+    pub fn over(transport: Box<dyn Transport>) -> Self {
         Self {
-            socket,
-            codec,
-            frame: codec.decode_replies(&Bytes::new()),
+            transport,
             inbox: Inbox::default(),
             last_id: 0,
             answers_pings: true,
@@ -66,7 +64,13 @@ impl Connection {
     /// The codec that was chosen when the connection was opened.
     #[must_use]
     pub fn codec(&self) -> Codec {
-        self.codec
+        self.transport.codec()
+    }
+
+    /// What the connection runs over.
+    #[must_use]
+    pub fn kind(&self) -> TransportKind {
+        self.transport.kind()
     }
 
     /// Whether the server's pings are answered; they are unless told otherwise.
@@ -76,32 +80,16 @@ impl Connection {
 
     /// Sends a command as it is, with the number that it has, and does not wait for an answer.
     pub async fn send(&mut self, command: &Command) -> Result<(), Closed> {
-        let frame = self.codec.encode_command(command);
+        let frame = self.codec().encode_command(command);
         self.send_frame(frame).await
     }
 
     /// Sends a frame of encoded commands, well-formed or not. In the JSON codec it must be UTF-8.
     pub async fn send_frame(&mut self, frame: Bytes) -> Result<(), Closed> {
-        let message = if self.codec.is_binary() {
-            Message::Binary(frame)
-        } else {
-            match frame.try_into() {
-                Ok(text) => Message::Text(text),
-                Err(_) => return Err(Closed::new(Closed::MALFORMED, "a JSON frame must be UTF-8")),
-            }
-        };
-        self.send_raw(message).await
-    }
-
-    /// Sends any WebSocket message.
-    pub async fn send_raw(&mut self, message: Message) -> Result<(), Closed> {
-        if let Some(closed) = &self.closed {
-            return Err(closed.clone());
-        }
-        self.socket
-            .send(message)
-            .await
-            .map_err(|error| self.end(error.into()))
+        poll_fn(|cx| self.poll_room(cx)).await?;
+        let sent = self.transport.start_send(frame);
+        sent.map_err(|closed| self.end(closed))?;
+        poll_fn(|cx| self.poll_flush(cx)).await
     }
 
     /// Sends a command with the next number, and waits for its reply, which may be an error reply. What comes
@@ -151,46 +139,51 @@ impl Connection {
     }
 
     /// Closes the connection from this side, as a client does that is done.
-    pub async fn close(mut self) -> Result<(), Closed> {
-        self.socket.close(None).await.map_err(Closed::from)
+    pub async fn close(mut self) {
+        poll_fn(|cx| self.transport.poll_close(cx, Closed::LEAVING, "")).await;
     }
 
     /// The next reply off the wire. State that must outlive a dropped future is in `self` before each await.
     async fn read(&mut self) -> Result<Reply, Closed> {
         loop {
             self.answer_due_pings().await?;
-            match self.frame.next() {
-                Some(Ok(reply)) if reply.is_ping() => {
-                    trace!("ping");
-                    self.pongs_due += u32::from(self.answers_pings);
-                }
-                Some(Ok(reply)) => return Ok(reply),
-                Some(Err(error)) => return Err(self.end(Closed::new(Closed::MALFORMED, error.to_string()))),
-                None => self.read_frame().await?,
+            let reply = poll_fn(|cx| self.poll_read(cx)).await?;
+            if !reply.is_ping() {
+                return Ok(reply);
             }
+            trace!("ping");
+            self.pongs_due += u32::from(self.answers_pings);
         }
     }
 
-    async fn read_frame(&mut self) -> Result<(), Closed> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reply, Closed>> {
         if let Some(closed) = &self.closed {
-            return Err(closed.clone());
+            return Poll::Ready(Err(closed.clone()));
         }
-        let frame = match self.socket.next().await {
-            Some(Ok(Message::Text(text))) => Bytes::from(text),
-            Some(Ok(Message::Binary(bytes))) => bytes,
-            Some(Ok(Message::Close(frame))) => return Err(self.end(frame.into())),
-            // tungstenite answers WebSocket's own pings by itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(()),
-            Some(Err(error)) => return Err(self.end(error.into())),
-            None => return Err(self.end(Closed::new(Closed::BROKEN, "no close frame"))),
-        };
-        self.frame = self.codec.decode_replies(&frame);
-        Ok(())
+        let received = ready!(self.transport.poll_recv(cx));
+        Poll::Ready(match received {
+            Ok(Incoming::Reply(reply)) => Ok(reply),
+            Ok(Incoming::Lane { push, .. }) => Ok(Reply::push(push)),
+            Err(closed) => Err(self.end(closed)),
+        })
+    }
+
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if let Some(closed) = &self.closed {
+            return Poll::Ready(Err(closed.clone()));
+        }
+        let room = ready!(self.transport.poll_ready(cx));
+        Poll::Ready(room.map_err(|closed| self.end(closed)))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        let flushed = ready!(self.transport.poll_flush(cx));
+        Poll::Ready(flushed.map_err(|closed| self.end(closed)))
     }
 
     async fn answer_due_pings(&mut self) -> Result<(), Closed> {
         while self.pongs_due > 0 {
-            self.send_frame(self.codec.encode_ping()).await?;
+            self.send_frame(self.codec().encode_ping()).await?;
             self.pongs_due -= 1;
         }
         Ok(())

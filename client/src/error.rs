@@ -20,6 +20,8 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// This side is done with the connection.
+    pub const LEAVING: u32 = 0;
     /// The server's close frame carried no code.
     pub const NO_CODE: u32 = 1005;
     /// The connection broke without a close frame.
@@ -29,7 +31,8 @@ impl Closed {
     /// The inbox was full: this side did not take what the server sent.
     pub const INBOX_FULL: u32 = 1008;
 
-    pub(crate) fn new(code: u32, reason: impl Into<String>) -> Self {
+    /// The end with this code, for this reason.
+    pub fn new(code: u32, reason: impl Into<String>) -> Self {
         Self {
             code,
             reason: reason.into(),
@@ -69,8 +72,8 @@ impl From<tungstenite::Error> for Closed {
 /// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address is not `ws://host[:port]/path`, or a header is malformed.
-    #[error("not a WebSocket address that this client can open: {0}")]
+    /// The address is not one that this dialer can open, or a header is malformed.
+    #[error("not an address that this client can open: {0}")]
     Address(String),
     /// Nobody answers there.
     #[error("cannot connect to {address}")]
@@ -84,8 +87,11 @@ pub enum OpenError {
     #[error("the server refused the WebSocket with HTTP status {0}")]
     Refused(u16),
     /// The handshake went wrong otherwise, for example because the server does not speak the codec.
-    #[error("the WebSocket handshake failed")]
-    Handshake(#[source] Box<tungstenite::Error>),
+    #[error("the handshake failed")]
+    Handshake(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It took too long.
+    #[error("no connection in time")]
+    Timeout,
 }
 
 /// Why a request has no answer.

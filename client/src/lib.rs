@@ -1,6 +1,6 @@
 //! Rust client for the Campanile protocol.
 //!
-//! What is here so far is the low-level connection of the coming SDK: one WebSocket, one codec, commands out,
+//! What is here so far is the low-level connection of the coming SDK: one transport, one codec, commands out,
 //! replies and pushes in, in order. It does not reconnect, refresh tokens or recover by itself; each of those
 //! is a command that its user sends. Tests and load harnesses want exactly that.
 //!
@@ -9,6 +9,7 @@
 //! - [`Connection`]: opening, sending, receiving; it answers the server's pings.
 //! - its requests ([`Connection::connect`], [`Connection::subscribe`], …): one method per command, that
 //!   waits for the answer.
+//! - [`transport`]: what a connection runs over; [`transport::Dial`] opens it.
 //! - [`Closed`], [`OpenError`], [`RequestError`]: what can go wrong, by operation.
 //!
 //! # The way of data
@@ -36,10 +37,9 @@
 
 mod connection;
 mod error;
-mod handshake;
 mod inbox;
 mod requests;
+pub mod transport;
 
 pub use connection::Connection;
 pub use error::{Closed, OpenError, RequestError};
-pub use tokio_tungstenite::tungstenite::Message as RawMessage;

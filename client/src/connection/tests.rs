@@ -4,69 +4,16 @@ use campanile_common::message::{
     ConnectRequest, ConnectResult, Message as Payload, PingRequest, PublishResult,
 };
 use campanile_common::{DisconnectCode, ErrorCode};
-use tokio::io::DuplexStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use futures_util::SinkExt;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
-
-/// The server's end of a connection.
-struct Server {
-    socket: WebSocketStream<DuplexStream>,
-    codec: Codec,
-}
-
-impl Server {
-    async fn send(&mut self, replies: &[Reply]) {
-        let frame: Vec<u8> = replies
-            .iter()
-            .flat_map(|reply| self.codec.encode_reply(reply))
-            .collect();
-        let message = match self.codec {
-            Codec::Json => Message::text(String::from_utf8(frame).unwrap()),
-            _ => Message::binary(frame),
-        };
-        self.socket.send(message).await.unwrap();
-    }
-
-    async fn recv(&mut self) -> Command {
-        let message = self.socket.next().await.unwrap().unwrap();
-        let commands: Result<Vec<_>, _> = self.codec.decode_commands(&message.into_data()).collect();
-        commands.unwrap().pop().unwrap()
-    }
-}
-
-// The type of the error is that of tungstenite's callback.
-#[allow(clippy::result_large_err)]
-fn agree(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    if let Some(subprotocol) = request.headers().get(SEC_WEBSOCKET_PROTOCOL) {
-        response
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_PROTOCOL, subprotocol.clone());
-    }
-    Ok(response)
-}
+use crate::transport::testing::{Server, pair as transports};
 
 async fn pair(codec: Codec) -> (Connection, Server) {
-    let (near, far) = tokio::io::duplex(1 << 20);
-    let request = handshake::request(
-        "ws://gateway/connection/websocket",
-        codec,
-        &[("Origin", "http://x")],
-    );
-    let (client, server) = tokio::join!(
-        handshake::upgrade(request.unwrap(), Box::new(near)),
-        accept_hdr_async(far, agree)
-    );
-    (
-        Connection::over(client.unwrap(), codec),
-        Server {
-            socket: server.unwrap(),
-            codec,
-        },
-    )
+    let (transport, server) = transports(codec).await;
+    (Connection::over(transport), server)
 }
 
 fn push(text: &'static str) -> Reply {
@@ -187,22 +134,21 @@ async fn a_full_inbox_ends_the_connection() {
 }
 
 #[test]
-fn only_plain_websocket_addresses_are_dialled() {
+fn only_websocket_addresses_are_dialled() {
     assert!(matches!(
-        handshake::request("not an address", Codec::Json, &[]),
+        WebSocketDialer::new("not an address"),
         Err(OpenError::Address(_))
     ));
     assert!(matches!(
-        handshake::request("ws://x/", Codec::Json, &[("bad header", "")]),
+        WebSocketDialer::new("ws://x/").unwrap().header("bad header", ""),
         Err(OpenError::Address(_))
     ));
 }
 
 #[tokio::test]
 async fn tls_is_refused_not_ignored() {
-    let request = handshake::request("wss://localhost/", Codec::Json, &[]).unwrap();
     assert!(matches!(
-        handshake::dial(&request).await,
+        Connection::open("wss://localhost/", Codec::Json).await,
         Err(OpenError::Address(_))
     ));
 }

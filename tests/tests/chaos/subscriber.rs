@@ -136,7 +136,7 @@ impl Subscriber {
         }
         if self.random.random_bool(0.5) {
             // An orderly end; else the socket is just dropped.
-            let _ = connection.close().await;
+            connection.close().await;
         }
         Ok(())
     }

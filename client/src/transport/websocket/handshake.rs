@@ -4,7 +4,7 @@ use campanile_common::Codec;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::handshake::client::Request;
+pub(super) use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
@@ -13,41 +13,37 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use crate::OpenError;
 
 /// What a WebSocket can run over.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-pub(crate) type Socket = WebSocketStream<Box<dyn Io>>;
+pub(super) type Socket = WebSocketStream<Box<dyn Io>>;
 
 /// The bytes read at once. tungstenite fills the whole buffer with zeros before each read, and keeps it
 /// while the connection is idle: its default of 128 KiB is too much for a harness with thousands of
 /// connections.
 const READ_BUFFER: usize = 4096;
 
-/// The request that asks for a WebSocket with `codec`, and with the headers given.
-pub(crate) fn request(url: &str, codec: Codec, headers: &[(&str, &str)]) -> Result<Request, OpenError> {
-    let mut request = url
-        .into_client_request()
-        .map_err(|error| OpenError::Address(error.to_string()))?;
-    if let Some(subprotocol) = codec.subprotocol() {
-        request
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
-    }
-    for (name, value) in headers {
-        let name: HeaderName = name
-            .parse()
-            .map_err(|_| OpenError::Address(format!("header {name:?}")))?;
-        let value = value
-            .parse()
-            .map_err(|_| OpenError::Address(format!("value of header {name}")))?;
-        request.headers_mut().insert(name, value);
-    }
-    Ok(request)
+/// The request that asks for a WebSocket at `url`.
+pub(super) fn request(url: &str) -> Result<Request, OpenError> {
+    url.into_client_request()
+        .map_err(|error| OpenError::Address(error.to_string()))
+}
+
+/// Puts a header on the request.
+pub(super) fn add_header(request: &mut Request, name: &str, value: &str) -> Result<(), OpenError> {
+    let name: HeaderName = name
+        .parse()
+        .map_err(|_| OpenError::Address(format!("header {name:?}")))?;
+    let value = value
+        .parse()
+        .map_err(|_| OpenError::Address(format!("value of header {name}")))?;
+    request.headers_mut().insert(name, value);
+    Ok(())
 }
 
 /// Connects to the host that `request` names.
-pub(crate) async fn dial(request: &Request) -> Result<TcpStream, OpenError> {
+pub(super) async fn connect(request: &Request) -> Result<TcpStream, OpenError> {
     let uri = request.uri();
     let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
         return Err(OpenError::Address(uri.to_string()));
@@ -65,12 +61,21 @@ pub(crate) async fn dial(request: &Request) -> Result<TcpStream, OpenError> {
     })
 }
 
-/// Makes a WebSocket of a connection to the server.
-pub(crate) async fn upgrade(request: Request, stream: Box<dyn Io>) -> Result<Socket, OpenError> {
+/// Makes a WebSocket with `codec` of a connection to the server.
+pub(super) async fn upgrade(
+    mut request: Request,
+    codec: Codec,
+    stream: Box<dyn Io>,
+) -> Result<Socket, OpenError> {
+    if let Some(subprotocol) = codec.subprotocol() {
+        request
+            .headers_mut()
+            .insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+    }
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(OpenError::Refused(response.status().as_u16())),
-        Err(error) => Err(OpenError::Handshake(Box::new(error))),
+        Err(error) => Err(OpenError::Handshake(error.into())),
     }
 }
