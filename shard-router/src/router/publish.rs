@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use campanile_common::ChannelName;
+use campanile_common::{ChannelName, Epoch};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
@@ -56,7 +56,7 @@ impl<A: Audience> Router<A> {
             stream: publish.stream,
             idempotency: publish.idempotency,
             version: publish.version,
-            new_epoch: new_epoch(),
+            new_epoch: Epoch::default(),
         };
         let way = core.way(partition);
         let entered = core.lines.enter(partition, &request, way.destination, |request| {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile_common::{ChannelName, Offset, Position, Timestamp};
+use campanile_common::{ChannelName, Epoch, Offset, Position, Timestamp};
 use parking_lot::Mutex;
 
 use super::*;

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use campanile_common::{ChannelName, Timestamp};
+use campanile_common::{ChannelName, Epoch, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -13,7 +14,7 @@ use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::memory::{Clock, MemoryFactory, MemoryServer, MemoryShard};
 use crate::partition::Partition;
 use crate::publication::ShardMessage;
-use crate::shard::{LinkId, Shard, ShardEvents, ShardFactory, ShardOptions};
+use crate::shard::{HistoryRange, HistoryRequest, LinkId, Shard, ShardEvents, ShardFactory, ShardOptions};
 use crate::store::{GatewayId, MemoryStore, TopologyStore};
 use crate::testing::Deaf;
 use crate::topology::{
@@ -200,6 +201,27 @@ impl Cluster {
     /// Lets `judge` decide over each message from now on.
     pub(super) fn tamper(&self, judge: impl FnMut(&ShardMessage) -> Fate + Send + 'static) {
         *self.judge.lock() = Box::new(judge);
+    }
+
+    /// Under which epoch shard `number` has a channel's stream, whether or not it is the owner.
+    pub(super) async fn epoch_on(&self, number: usize, channel: &ChannelName) -> Epoch {
+        let deaf: Arc<dyn ShardEvents> = Arc::new(Deaf);
+        let server = Arc::clone(&self.servers[&shard(number)]);
+        let (run, admitted) = (server.run(), Generation(u64::MAX));
+        let way = MemoryShard::open(shard(number), server, &deaf, ShardOptions::default());
+        way.trust(Some(run), admitted);
+        let request = HistoryRequest {
+            channel: channel.clone(),
+            range: HistoryRange {
+                since: None,
+                limit: Some(0),
+                reverse: false,
+            },
+            meta_ttl: Duration::from_secs(60),
+            new_epoch: Epoch::default(),
+        };
+        let page = way.history(Partition::of(channel), request).await.unwrap();
+        page.position.epoch
     }
 
     /// A channel that lives on shard `number`, counted from 1.

@@ -4,7 +4,9 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::cluster::shard;
+use super::mover::evict;
 use super::*;
+use crate::partition::Partition;
 use crate::shard::{IdempotencyKey, ShardError, Suppressed};
 
 /// A router that has applied its topology and reached all shards.
@@ -145,6 +147,35 @@ async fn a_publisher_that_goes_away_does_not_hold_up_the_line() {
     first.abort();
     cluster.reopen(1).await;
     assert_eq!(offset(&second.await.unwrap()), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_made_again_elsewhere_does_not_begin_a_second_stream_of_one_name() {
+    let cluster = Cluster::open(2).await;
+    let router = ready(&cluster).await;
+    let here = |name: &ChannelName| Partition::of(name).index().is_multiple_of(2);
+    let names = (0..).map(|number| ChannelName::from_trusted(&format!("new:{number}")));
+    let channel = names
+        .into_iter()
+        .find(here)
+        .expect("one of the names falls there");
+    cluster.server(1).pause();
+    let ttl = Duration::from_secs(300);
+    let keyed = Publish {
+        idempotency: Some(IdempotencyKey { key: "k".into(), ttl }),
+        ..publish(&channel, "keyed")
+    };
+    let keyed = tokio::spawn(router.publish(keyed));
+    // The first attempt is given up, and its shard is taken for lost.
+    tokio::time::sleep(Duration::from_millis(2300)).await;
+    evict(&cluster, Partition::of(&channel), 2).await;
+    let accepted = top(&keyed.await.unwrap().unwrap());
+    // It was alive, and carries the first attempt out.
+    cluster.server(1).resume();
+    let begun = cluster.epoch_on(1, &channel).await;
+    assert_eq!(cluster.epoch_on(2, &channel).await, accepted.epoch);
+    assert_ne!(begun, Epoch::default(), "the first attempt began a stream");
+    assert_ne!(begun, accepted.epoch);
 }
 
 #[tokio::test(start_paused = true)]
