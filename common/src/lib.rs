@@ -10,6 +10,7 @@
 //! - [`message`]: every message of the client protocol as one Rust struct, from which its JSON, Protobuf and
 //!   MessagePack forms derive.
 //! - [`codec`]: [`Codec`] turns messages into bytes and frames into messages.
+//! - [`native`]: what the native protocol over QUIC has beside messages.
 //! - [`code`]: the numbers of the protocol, as types that know whether the client may come back.
 //! - [`channel`]: [`ChannelName`], and the syntax within names.
 //! - [`position`]: [`Offset`], [`Epoch`] and [`Position`] in a stream.
@@ -48,6 +49,7 @@ pub mod code;
 pub mod codec;
 pub mod duration;
 pub mod message;
+pub mod native;
 pub mod position;
 pub mod time;
 
