@@ -24,6 +24,7 @@ mod server;
 mod settings;
 mod shards;
 mod source;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ pub use server::{
 pub use settings::Settings;
 pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
+pub use tls::{CertificateSource, PemSource};
 
 use options::{AuthOptions, ChannelOptions, ClientOptions};
 use raw::Raw;

@@ -8,11 +8,11 @@
 //! - what clients touch: [`transport`] (bytes ↔ frames), [`session`] (the protocol, without I/O), [`connection`] (drives
 //!   both, and carries out what sessions want), [`auth`] (tokens and keys);
 //! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
-//!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`];
+//!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`], [`tls`] (certificates, and handshakes on TCP);
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
 //! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
 //!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
-//!   page), [`exporter`] (metrics), [`logging`];
+//!   page), [`exporter`] (metrics), [`logging`], [`host_name`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -38,6 +38,7 @@ pub mod cluster;
 pub mod config;
 pub mod connection;
 pub mod exporter;
+pub mod host_name;
 pub mod http;
 pub mod hub;
 pub mod logging;
@@ -46,4 +47,5 @@ pub mod session;
 pub mod shard_list;
 pub mod shards;
 pub mod timers;
+pub mod tls;
 pub mod transport;

@@ -21,6 +21,7 @@ use crate::connection::Connection;
 use crate::connection::endpoint::websocket;
 use crate::connection::host::Host;
 use crate::connection::local::LocalConnections;
+use crate::host_name::host_name;
 use crate::http::Readiness;
 use crate::hub::{EncodedCounters, Hub};
 use crate::session::SessionContext;
@@ -213,12 +214,6 @@ fn unique_id(name: &str) -> GatewayId {
 
 /// Host name and port.
 fn made_up_name(address: SocketAddr) -> String {
-    let host = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
-    let host = host.unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "gateway"
-    } else {
-        host.trim()
-    };
+    let host = host_name().unwrap_or_else(|| "gateway".to_owned());
     format!("{host}:{}", address.port())
 }
