@@ -13,8 +13,8 @@
 //! * [`effects`]: what sessions want done, begun in their order.
 //! * [`driver`]: the connection's task: frames in, batches out.
 //! * [`outbound`]: the queue between them.
-//! * [`host`]: what all connections of a gateway share; [`endpoint`]: how they begin; [`shutdown`]: how all of them end;
-//!   [`local`]: what the cluster asks of them.
+//! * [`host`]: what all connections of a gateway share; [`entrance`]: how they begin, [`endpoint`]: over WebSocket;
+//!   [`shutdown`]: how all of them end; [`local`]: what the cluster asks of them.
 //!
 //! Locks are taken in this order: a channel's (the router's), a connection's, its queue's.
 
@@ -23,6 +23,7 @@ pub mod counters;
 mod driver;
 mod effects;
 pub mod endpoint;
+pub mod entrance;
 pub mod host;
 pub mod local;
 pub mod outbound;

@@ -4,9 +4,13 @@
 //! nothing of commands: what is in a frame is the codec's business, what it means the session's.
 //!
 //! * [`websocket`]: WebSocket over HTTP/1.1.
+//! * [`stream`]: messages on a stream of bytes: native QUIC's control stream, WebTransport's one stream.
 //! * [`origin`]: which web pages may connect.
+//! * `scratch`: the one buffer of a thread that all connections read into.
 
 pub mod origin;
+mod scratch;
+pub mod stream;
 pub mod websocket;
 
 use std::future::Future;
@@ -15,8 +19,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use campanile_common::Disconnect;
-
-use websocket::Violation;
 
 /// Bytes that go out in one write at most, if there is more than one piece: large enough that the cost of a system
 /// call no longer shows, small enough that a client on a slow line gets whole messages now and then.
@@ -46,17 +48,23 @@ pub trait Transport: Send + Unpin + 'static {
 pub enum TransportKind {
     /// WebSocket.
     WebSocket,
+    /// Native QUIC.
+    Quic,
+    /// WebTransport over HTTP/3.
+    WebTransport,
 }
 
 impl TransportKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::WebSocket];
+    pub const ALL: [Self; 3] = [Self::WebSocket, Self::Quic, Self::WebTransport];
 
     /// The name that proxies and logs are told; the value of a metric's label.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
+            Self::Quic => "quic",
+            Self::WebTransport => "webtransport",
         }
     }
 
@@ -95,6 +103,17 @@ impl End {
     }
 }
 
+/// How a client broke the rules of its transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Violation {
+    /// Those of WebSocket.
+    #[error(transparent)]
+    WebSocket(#[from] websocket::Violation),
+    /// Those of a stream of messages.
+    #[error(transparent)]
+    Stream(#[from] stream::Violation),
+}
+
 /// What a client is told at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Farewell {
@@ -104,6 +123,6 @@ pub enum Farewell {
     Echo,
     /// The protocol's code and reason.
     Disconnect(Disconnect),
-    /// The transport's own code.
+    /// The transport's own code, or that of a bad request.
     Violation(Violation),
 }

@@ -19,6 +19,7 @@ use crate::cluster::Cluster;
 use crate::config::{Config, ShutdownOptions};
 use crate::connection::Connection;
 use crate::connection::endpoint::websocket;
+use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::local::LocalConnections;
 use crate::host_name::host_name;
@@ -114,13 +115,18 @@ impl Gateway {
         Arc::clone(&self.shards)
     }
 
+    /// How clients come in.
+    pub(super) fn entrance(&self, config: &Config) -> Entrance {
+        let origins = AllowedOrigins::new(&config.allowed_origins);
+        Entrance::new(Arc::clone(&self.host), origins)
+    }
+
     /// The routes at which clients connect.
     pub(super) fn clients(&self, config: &Config) -> axum::Router {
         let Some(options) = &config.websocket else {
             return axum::Router::new();
         };
-        let origins = AllowedOrigins::new(&config.allowed_origins);
-        let handler = websocket(Arc::clone(&self.host), options.clone(), origins);
+        let handler = websocket(self.entrance(config), options.clone());
         axum::Router::new().route(&options.path, handler)
     }
 

@@ -9,57 +9,45 @@ use http::header::{HOST, HeaderName, ORIGIN, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::counters::Refused;
-use super::host::Host;
-use super::shutdown::goodbye;
-use super::{Connection, drive};
+use super::entrance::Entrance;
 use crate::config::WebSocketOptions;
 use crate::registry::Permit;
 use crate::transport::TransportKind;
-use crate::transport::origin::AllowedOrigins;
 use crate::transport::websocket::{self, Accepted};
 
 /// Seconds after which a client that was not let in may try again; SDKs have their own, random delays.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
 
 struct Endpoint {
-    host: Arc<Host>,
+    entrance: Entrance,
     options: WebSocketOptions,
-    origins: AllowedOrigins,
 }
 
 /// The handler of the path at which clients connect over WebSocket.
 pub fn websocket<S: Clone + Send + Sync + 'static>(
-    host: Arc<Host>,
+    entrance: Entrance,
     options: WebSocketOptions,
-    origins: AllowedOrigins,
 ) -> MethodRouter<S> {
-    let endpoint = Endpoint {
-        host,
-        options,
-        origins,
-    };
+    let endpoint = Endpoint { entrance, options };
     any(upgrade).with_state(Arc::new(endpoint))
 }
 
 async fn upgrade(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Response {
     let (mut request, _) = request.into_parts();
     let header = |name: HeaderName| text(&request.headers, &name);
-    if !endpoint.origins.allow(header(ORIGIN), header(HOST)) {
-        tracing::debug!(origin = header(ORIGIN), "origin refused");
-        endpoint.host.counters.refused(Refused::Origin);
-        return (StatusCode::FORBIDDEN, "origin not allowed\n").into_response();
+    if let Err(foreign) = endpoint.entrance.check_origin(header(ORIGIN), header(HOST)) {
+        return (StatusCode::FORBIDDEN, format!("{foreign}\n")).into_response();
     }
     let accepted = match websocket::accept(&mut request) {
         Ok(accepted) => accepted,
         Err(error) => {
-            endpoint.host.counters.refused(Refused::Handshake);
+            endpoint.entrance.refused(Refused::Handshake);
             return (error.status(), error.headers(), format!("{error}\n")).into_response();
         }
     };
-    let place = match endpoint.host.admission.admit(endpoint.host.clock.now()) {
+    let place = match endpoint.entrance.admit() {
         Ok(place) => place,
         Err(refusal) => {
-            endpoint.host.counters.refused(Refused::Admission(refusal));
             let retry = [(RETRY_AFTER, RETRY_SECONDS)];
             return (StatusCode::SERVICE_UNAVAILABLE, retry, format!("{refusal}\n")).into_response();
         }
@@ -73,12 +61,9 @@ async fn upgrade(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Res
 async fn begin(endpoint: Arc<Endpoint>, accepted: Accepted, place: Permit) {
     let codec = accepted.codec;
     if let Some(transport) = accepted.connection(&endpoint.options).await {
-        let connection = Connection::open(Arc::clone(&endpoint.host), TransportKind::WebSocket, codec);
-        if endpoint.host.admission.is_closed() {
-            // It came in just before the door closed, and may have been missed by the goodbyes.
-            goodbye(&connection);
-        }
-        tokio::spawn(drive(connection, transport, place));
+        endpoint
+            .entrance
+            .begin(TransportKind::WebSocket, codec, transport, place);
     }
 }
 

@@ -9,12 +9,14 @@ use tokio::net::{TcpListener, TcpStream};
 use super::client::{Client, Received};
 use super::world::{eventually, host, host_with, publish, websocket_options};
 use crate::connection::endpoint;
+use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::transport::origin::AllowedOrigins;
 
 async fn serve(host: &Arc<Host>) -> SocketAddr {
     let origins = AllowedOrigins::new(["https://*.example.com"]);
-    let handler = endpoint::websocket(Arc::clone(host), websocket_options(), origins);
+    let entrance = Entrance::new(Arc::clone(host), origins);
+    let handler = endpoint::websocket(entrance, websocket_options());
     let app = axum::Router::new().route("/connection/websocket", handler);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

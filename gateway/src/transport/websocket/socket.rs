@@ -1,6 +1,5 @@
 //! A WebSocket connection as a [`Transport`].
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,7 +13,7 @@ use super::decoder::{Decoder, Event};
 use super::frame::{self, Opcode};
 use super::writer::Writer;
 use crate::config::WebSocketOptions;
-use crate::transport::{End, Farewell, Transport};
+use crate::transport::{End, Farewell, Transport, Violation, scratch};
 
 /// How long a client that was told goodbye may take to answer before the connection is dropped.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -22,12 +21,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// The code of an ordinary end, for a client that gave none.
 const NORMAL: u16 = 1000;
 
-/// Bytes read at once, into a buffer that all connections of a thread share.
-const READ_SIZE: usize = 32 * 1024;
-
-thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
-}
+/// The code for a breach of rules that are not WebSocket's.
+const PROTOCOL_ERROR: u16 = 1002;
 
 /// The server's end of a WebSocket connection, after the handshake.
 #[derive(Debug)]
@@ -61,7 +56,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
 
     /// Goes through `input` up to the end of the next message.
     fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, End> {
-        while let Some(event) = self.decoder.next(input).map_err(End::Violation)? {
+        while let Some(event) = self.decoder.next(input).map_err(violation)? {
             match event {
                 Event::Message(message) => return Ok(Some(message)),
                 Event::Ping(payload) => self.pong = Some(frame::control(Opcode::Pong, &payload)),
@@ -92,7 +87,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
 
     /// Reads once and goes through it.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, End>> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        scratch::with(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)).map_err(End::of_error)?;
             let mut input = buffer.filled();
@@ -123,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
     }
 
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        scratch::with(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             Poll::Ready(Ok(buffer.filled().len()))
@@ -178,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
                     Ok(())
                 }
                 Farewell::Violation(violation) => {
-                    self.say_goodbye(violation.close_code(), &violation.to_string())
+                    self.say_goodbye(violation_code(violation), &violation.to_string())
                         .await?;
                     self.drain().await;
                     Ok(())
@@ -190,6 +185,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
             Ok(Err(end)) => tracing::trace!(%end, "a client was gone before its goodbye"),
             Err(_) => tracing::trace!("a client did not answer its goodbye"),
         }
+    }
+}
+
+fn violation(violation: super::Violation) -> End {
+    End::Violation(violation.into())
+}
+
+/// The code of a close frame that answers a breach.
+const fn violation_code(violation: Violation) -> u16 {
+    match violation {
+        Violation::WebSocket(violation) => violation.close_code(),
+        Violation::Stream(_) => PROTOCOL_ERROR,
     }
 }
 

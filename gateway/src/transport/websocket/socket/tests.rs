@@ -102,7 +102,7 @@ async fn a_violation_ends_the_connection_with_its_code() {
         let End::Violation(found) = recv(&mut socket).await.unwrap_err() else {
             panic!("the end must be a violation");
         };
-        assert_eq!(found, violation);
+        assert_eq!(found, violation.into());
         let closing = tokio::spawn(socket.close(Farewell::Violation(found)));
         let head = read(&mut far, 4).await;
         assert_eq!((head[0], &head[2..]), (0x88, &code.to_be_bytes()[..]));
