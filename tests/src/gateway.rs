@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::process::Process;
 use crate::token;
 use crate::wait::{SOON, eventually, until};
+use crate::wire::{Endpoint, Fingerprint, Transport, Udp};
 
 /// The key of the server API in every test.
 pub const API_KEY: &str = "an-api-key-of-the-tests";
@@ -143,6 +144,27 @@ impl Gateway {
         websocket_url(self.address())
     }
 
+    /// Where clients connect over a transport.
+    ///
+    /// # Panics
+    /// When it is one over UDP and the gateway has not printed where that is.
+    pub fn endpoint(&self, transport: Transport) -> Endpoint {
+        match transport {
+            Transport::WebSocket => Endpoint::WebSocket(self.websocket_url()),
+            Transport::Quic => Endpoint::Quic(self.udp()),
+            Transport::WebTransport => Endpoint::WebTransport(self.udp()),
+        }
+    }
+
+    /// Its UDP port.
+    ///
+    /// # Panics
+    /// When the gateway has not printed where that is.
+    pub fn udp(&self) -> Udp {
+        let output = self.process.output();
+        udp(&output).unwrap_or_else(|| panic!("the gateway does not say where it takes QUIC:\n{output}"))
+    }
+
     /// Its server API, with the right key.
     pub fn api(&self) -> Api {
         Api::new(&self.base, API_KEY)
@@ -207,10 +229,25 @@ pub fn websocket_url(address: &str) -> String {
 }
 
 fn listening(output: &str) -> Option<String> {
-    let line = output
+    let base = |line: &str| {
+        Some(
+            line.strip_prefix("listening on ")?
+                .trim_end_matches('/')
+                .to_owned(),
+        )
+    };
+    output
         .lines()
-        .find_map(|line| line.strip_prefix("listening on "))?;
-    Some(line.trim_end_matches('/').to_owned())
+        .filter_map(base)
+        .find(|base| base.starts_with("http"))
+}
+
+fn udp(output: &str) -> Option<Udp> {
+    let after = |words: &str| output.lines().find_map(|line| line.strip_prefix(words));
+    Some(Udp {
+        address: after("listening on quic://")?.parse().ok()?,
+        certificate: Fingerprint::parse(after("certificate SHA-256: ")?).ok()?,
+    })
 }
 
 /// The binary beside the test's own, which cargo puts one folder deeper.

@@ -21,7 +21,8 @@
 //! | [`metrics`] | what `/metrics` says |
 //! | [`token`] | connection and subscription tokens |
 //! | [`wait`] | polling with a deadline |
-//! | [`wire`] | the client protocol by hand |
+//! | [`suite`] | one test over each transport |
+//! | [`wire`] | the client protocol by hand, over each transport |
 
 pub mod api;
 pub mod balancer;
@@ -31,6 +32,7 @@ pub mod metrics;
 pub mod process;
 pub mod puppet;
 pub mod redis;
+pub mod suite;
 pub mod token;
 pub mod wait;
 pub mod wire;

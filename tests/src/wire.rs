@@ -3,21 +3,29 @@
 //! Commands and replies are written as JSON values here, whichever codec the connection uses.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use campanile_common::{Bytes, Codec};
-use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+pub use self::endpoint::{Endpoint, Fingerprint, Transport, Udp};
+pub use self::link::{Closed, Way};
+use self::link::{Link, Received};
+pub use self::messages::encode_varint;
+use self::streams::Streams;
+use self::websocket::WebSocket;
 use crate::wait::SOON;
+
+mod endpoint;
+mod link;
+mod messages;
+pub mod quic;
+mod streams;
+mod tls;
+mod websocket;
 
 /// How a connection is opened.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +34,10 @@ pub struct Handshake<'a> {
     pub codec: Codec,
     /// The page that opens the connection, as a browser says it.
     pub origin: Option<&'a str>,
+    /// Over native QUIC: how many streams of subscriptions are taken; with none, they are not asked for.
+    pub streams: u32,
+    /// Over native QUIC: whether datagrams are taken.
+    pub datagrams: bool,
 }
 
 impl Default for Handshake<'_> {
@@ -33,101 +45,78 @@ impl Default for Handshake<'_> {
         Self {
             codec: Codec::Json,
             origin: None,
+            streams: 10_000,
+            datagrams: true,
         }
     }
 }
 
-/// A WebSocket connection to a gateway.
-#[derive(Debug)]
+/// A connection to a gateway.
 pub struct Wire {
     codec: Codec,
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pushes: VecDeque<Value>,
+    link: Link,
+    pushes: VecDeque<(Way, Value)>,
     next: u32,
-}
-
-/// How a connection ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closed {
-    /// The code of the close frame; 0 when the connection ended without one.
-    pub code: u16,
-    /// The reason of the close frame.
-    pub reason: String,
 }
 
 impl Wire {
     /// Opens a connection and says nothing.
-    pub async fn open(url: &str) -> Result<Self> {
-        Self::open_with(url, Handshake::default()).await
+    pub async fn open(to: impl Into<Endpoint>) -> Result<Self> {
+        Self::open_with(to, Handshake::default()).await
     }
 
     /// Opens a connection in a certain way and says nothing.
-    pub async fn open_with(url: &str, handshake: Handshake<'_>) -> Result<Self> {
-        let mut request = url.into_client_request()?;
-        if let Some(name) = handshake.codec.subprotocol() {
-            request
-                .headers_mut()
-                .insert("Sec-WebSocket-Protocol", HeaderValue::from_str(name)?);
-        }
-        if let Some(origin) = handshake.origin {
-            request
-                .headers_mut()
-                .insert("Origin", HeaderValue::from_str(origin)?);
-        }
-        let (socket, _) = timeout(SOON, connect_async(request)).await??;
+    pub async fn open_with(to: impl Into<Endpoint>, handshake: Handshake<'_>) -> Result<Self> {
+        let link = timeout(SOON, Link::open(&to.into(), handshake)).await??;
         Ok(Self {
             codec: handshake.codec,
-            socket,
+            link,
             pushes: VecDeque::new(),
             next: 1,
         })
     }
 
     /// Opens a connection and connects with a token.
-    pub async fn connect(url: &str, token: &str) -> Result<Self> {
-        Self::connect_with(url, token, Codec::Json).await
+    pub async fn connect(to: impl Into<Endpoint>, token: &str) -> Result<Self> {
+        Self::connect_with(to, token, Codec::Json).await
     }
 
     /// Opens a connection in this codec and connects with a token.
-    pub async fn connect_with(url: &str, token: &str, codec: Codec) -> Result<Self> {
-        let mut wire = Self::open_with(
-            url,
-            Handshake {
-                codec,
-                ..Handshake::default()
-            },
-        )
-        .await?;
-        let reply = wire.request(json!({ "connect": { "token": token } })).await?;
-        reply
-            .get("connect")
-            .with_context(|| format!("connecting was answered with {reply}"))?;
+    pub async fn connect_with(to: impl Into<Endpoint>, token: &str, codec: Codec) -> Result<Self> {
+        let handshake = Handshake {
+            codec,
+            ..Handshake::default()
+        };
+        let mut wire = Self::open_with(to, handshake).await?;
+        wire.log_in(token).await?;
         Ok(wire)
     }
 
-    /// Sends a text frame.
-    pub async fn send_text(&mut self, text: &str) -> Result<()> {
-        Ok(self.socket.send(Message::text(text)).await?)
+    /// Sends the connect command with a token: the result.
+    pub async fn log_in(&mut self, token: &str) -> Result<Value> {
+        let reply = self.request(json!({ "connect": { "token": token } })).await?;
+        let result = reply.get("connect").cloned();
+        result.with_context(|| format!("connecting was answered with {reply}"))
     }
 
-    /// Sends a frame as it is, valid or not.
-    pub async fn send_frame(&mut self, frame: Frame) -> Result<()> {
-        Ok(self.socket.send(Message::Frame(frame)).await?)
+    /// Sends text as JSON, valid or not.
+    pub async fn send_text(&mut self, text: impl AsRef<[u8]>) -> Result<()> {
+        self.link.send_text(text.as_ref()).await
+    }
+
+    /// Sends bytes as messages with their lengths, valid or not.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.link.send_bytes(bytes).await
     }
 
     /// Sends a command.
     pub async fn send(&mut self, command: &Value) -> Result<()> {
         if !self.codec.is_binary() {
-            return self.send_text(&command.to_string()).await;
+            return self.send_text(command.to_string()).await;
         }
         let json = Bytes::from(command.to_string());
         let command = Codec::Json.decode_commands(&json).next().context("a command")??;
         self.send_bytes(&self.codec.encode_command(&command)).await
-    }
-
-    /// Sends a binary frame.
-    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        Ok(self.socket.send(Message::binary(bytes.to_vec())).await?)
     }
 
     /// Sends a command, numbered, and waits for its reply; pushes that come before are kept.
@@ -137,15 +126,18 @@ impl Wire {
         command["id"] = json!(id);
         self.send(&command).await?;
         loop {
-            for reply in self
-                .replies(SOON)
-                .await
-                .with_context(|| format!("waiting for {command}"))?
-            {
+            let replies = self.replies(SOON).await;
+            let (way, replies) = replies.with_context(|| format!("waiting for {command}"))?;
+            let mut answer = None;
+            for reply in replies {
                 if reply["id"] == id {
-                    return Ok(reply);
+                    answer = Some(reply);
+                } else {
+                    self.keep(way, &reply);
                 }
-                self.keep(&reply);
+            }
+            if let Some(answer) = answer {
+                return Ok(answer);
             }
         }
     }
@@ -173,12 +165,18 @@ impl Wire {
 
     /// The next push, oldest first.
     pub async fn push(&mut self) -> Result<Value> {
+        Ok(self.push_on().await?.1)
+    }
+
+    /// The next push, oldest first, and which way it came.
+    pub async fn push_on(&mut self) -> Result<(Way, Value)> {
         loop {
             if let Some(push) = self.pushes.pop_front() {
                 return Ok(push);
             }
-            for reply in self.replies(SOON).await.context("waiting for a push")? {
-                self.keep(&reply);
+            let (way, replies) = self.replies(SOON).await.context("waiting for a push")?;
+            for reply in replies {
+                self.keep(way, &reply);
             }
         }
     }
@@ -200,25 +198,13 @@ impl Wire {
     pub async fn closed(&mut self) -> Result<Closed> {
         timeout(SOON, async {
             loop {
-                match self.socket.next().await {
-                    Some(Ok(Message::Close(frame))) => {
-                        let (code, reason) = frame
-                            .map(|it| (it.code.into(), it.reason.to_string()))
-                            .unwrap_or_default();
-                        return Closed { code, reason };
-                    }
-                    Some(Ok(_)) => {}
-                    Some(Err(_)) | None => {
-                        return Closed {
-                            code: 0,
-                            reason: String::new(),
-                        };
-                    }
+                if let Received::Closed(closed) = self.link.receive().await? {
+                    return Ok(closed);
                 }
             }
         })
         .await
-        .context("the connection was not closed")
+        .context("the connection was not closed")?
     }
 
     /// Whether a command is still answered.
@@ -229,33 +215,49 @@ impl Wire {
             .is_ok()
     }
 
-    fn keep(&mut self, reply: &Value) {
+    fn keep(&mut self, way: Way, reply: &Value) {
         if let Some(push) = reply.get("push") {
-            self.pushes.push_back(push.clone());
+            self.pushes.push_back((way, push.clone()));
         }
     }
 
-    /// The replies in the next frame; pings are answered.
-    async fn replies(&mut self, deadline: Duration) -> Result<Vec<Value>> {
+    /// The next replies that came together, and which way; pings are answered.
+    async fn replies(&mut self, deadline: Duration) -> Result<(Way, Vec<Value>)> {
         loop {
-            let message = timeout(deadline, self.socket.next())
-                .await
-                .context("nothing came")?;
-            let frame = match message.context("the connection ended")?? {
-                Message::Text(text) => Bytes::from(text),
-                Message::Binary(bytes) => bytes,
-                Message::Close(frame) => bail!("the connection was closed: {frame:?}"),
-                _ => continue,
+            let received = timeout(deadline, self.link.receive()).await;
+            let (messages, way) = match received.context("nothing came")?? {
+                Received::Messages(messages, way) => (messages, way),
+                Received::Closed(closed) => bail!("the connection was closed: {closed:?}"),
             };
-            let all = decode(self.codec, &frame)?;
+            let all = decode(self.codec, &messages)?;
             let (pings, replies): (Vec<_>, Vec<_>) = all.into_iter().partition(|it| *it == json!({}));
             if !pings.is_empty() {
                 self.send(&json!({})).await?;
             }
             if !replies.is_empty() {
-                return Ok(replies);
+                return Ok((way, replies));
             }
         }
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire")
+            .field("codec", &self.codec)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    async fn open(to: &Endpoint, handshake: Handshake<'_>) -> Result<Self> {
+        Ok(match to {
+            Endpoint::WebSocket(url) => Self::WebSocket(Box::new(WebSocket::open(url, handshake).await?)),
+            Endpoint::Quic(udp) => Self::Streams(Box::new(Streams::quic(udp, handshake).await?)),
+            Endpoint::WebTransport(udp) => {
+                Self::Streams(Box::new(Streams::web_transport(udp, handshake).await?))
+            }
+        })
     }
 }
 

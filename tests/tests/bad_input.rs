@@ -3,15 +3,20 @@
 use anyhow::{Context as _, Result};
 use campanile_common::Codec;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::over_each_transport;
 use campanile_tests::token;
 use campanile_tests::wait::{SOON, eventually};
-use campanile_tests::wire::{Handshake, Wire};
+use campanile_tests::wire::{Endpoint, Handshake, Transport, Wire, encode_varint};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+over_each_transport!(
+    what_cannot_be_understood_closes_the_connection,
+    what_is_understood_and_refused_is_answered_with_an_error,
+    tokens_that_prove_nothing_connect_nobody,
+);
 
 const CHANNEL: &str = "room:1";
-const BAD_REQUEST: u16 = 3501;
+const BAD_REQUEST: u32 = 3501;
 
 async fn gateway() -> Result<Gateway> {
     let room = json!({
@@ -32,8 +37,8 @@ struct Witness {
 }
 
 impl Witness {
-    async fn start(gateway: &Gateway) -> Result<Self> {
-        let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("witness")).await?;
+    async fn start(gateway: &Gateway, transport: Transport) -> Result<Self> {
+        let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("witness")).await?;
         wire.subscribe(CHANNEL).await?;
         Ok(Self { wire, seen: 0 })
     }
@@ -48,7 +53,7 @@ impl Witness {
 }
 
 /// Connections that were closed with this code so far.
-async fn closes(gateway: &Gateway, code: u16) -> Result<u64> {
+async fn closes(gateway: &Gateway, code: u32) -> Result<u64> {
     let reason = match code {
         1000..=1015 => "violation",
         3500 => "invalid_token",
@@ -67,7 +72,7 @@ async fn errors(gateway: &Gateway, code: u64) -> Result<u64> {
 }
 
 /// Waits until a closed connection is counted: that may be an instant after the client has read the close frame.
-async fn closes_become(gateway: &Gateway, code: u16, count: u64, name: &str) {
+async fn closes_become(gateway: &Gateway, code: u32, count: u64, name: &str) {
     eventually(&format!("{name} is counted"), SOON, || async {
         closes(gateway, code).await.is_ok_and(|it| it == count)
     })
@@ -76,27 +81,55 @@ async fn closes_become(gateway: &Gateway, code: u16, count: u64, name: &str) {
 
 /// What is sent.
 enum Sent {
-    Text(String),
+    Text(Vec<u8>),
     Bytes(Vec<u8>),
-    /// A text frame, whatever is in it.
-    RawText(Vec<u8>),
 }
 
-/// One thing that nobody should send: its name, the codec, whether the client has connected before, what it sends, and
-/// the code with which it is closed.
+/// One thing that nobody should send.
 struct Case {
     name: &'static str,
     codec: Codec,
+    /// Whether the client has connected before.
     connected: bool,
     sent: Sent,
-    code: u16,
+    /// Whether the message has its end. On a stream, the server waits for it.
+    whole: bool,
+    /// The code with which the client is closed; one of WebSocket's own is that of a bad request elsewhere.
+    code: u32,
 }
 
-fn json_case(name: &'static str, text: impl Into<String>) -> Case {
+impl Case {
+    fn code(&self, transport: Transport) -> u32 {
+        match transport {
+            Transport::WebSocket => self.code,
+            Transport::Quic | Transport::WebTransport => BAD_REQUEST,
+        }
+    }
+
+    /// Opens a connection and sends what nobody should.
+    async fn run(&self, endpoint: &Endpoint) -> Result<Wire> {
+        let handshake = Handshake {
+            codec: self.codec,
+            ..Handshake::default()
+        };
+        let mut wire = Wire::open_with(endpoint, handshake).await?;
+        if self.connected {
+            wire.log_in(&token::connection("reader")).await?;
+        }
+        match &self.sent {
+            Sent::Text(text) => wire.send_text(text).await?,
+            Sent::Bytes(bytes) => wire.send_bytes(bytes).await?,
+        }
+        Ok(wire)
+    }
+}
+
+fn json_case(name: &'static str, text: impl Into<Vec<u8>>) -> Case {
     Case {
         name,
         codec: Codec::Json,
         connected: true,
+        whole: true,
         sent: Sent::Text(text.into()),
         code: BAD_REQUEST,
     }
@@ -107,6 +140,7 @@ fn binary_case(name: &'static str, codec: Codec, bytes: impl Into<Vec<u8>>) -> C
         name,
         codec,
         connected: true,
+        whole: true,
         sent: Sent::Bytes(bytes.into()),
         code: BAD_REQUEST,
     }
@@ -117,6 +151,14 @@ fn unconnected(case: Case) -> Case {
         connected: false,
         ..case
     }
+}
+
+fn unfinished(case: Case) -> Case {
+    Case { whole: false, ..case }
+}
+
+fn with_code(code: u32, case: Case) -> Case {
+    Case { code, ..case }
 }
 
 fn json_cases() -> Vec<Case> {
@@ -155,28 +197,26 @@ fn json_cases() -> Vec<Case> {
             "an unknown command before connect",
             r#"{"id":9,"frobnicate":{}}"#,
         )),
-        Case {
-            name: "invalid UTF-8 in a text frame",
-            sent: Sent::RawText(b"{\"id\":9,\"rpc\":{\"method\":\"\xff\xfe\"}}".to_vec()),
-            code: 1007,
-            ..json_case("", "")
-        },
-        Case {
-            name: "longer than the limit",
-            sent: Sent::Text(too_long),
-            code: 1009,
-            ..json_case("", "")
-        },
+        with_code(
+            1007,
+            json_case("invalid UTF-8", *b"{\"id\":9,\"rpc\":{\"method\":\"\xff\xfe\"}}"),
+        ),
+        with_code(1009, json_case("longer than the limit", too_long)),
     ]
 }
 
 fn binary_cases() -> Vec<Case> {
     let mut cases = Vec::new();
+    let too_long = [encode_varint(70_000), vec![0; 70_000]].concat();
     for codec in [Codec::Protobuf, Codec::MessagePack] {
         cases.extend([
             // The varint of 2^32 and no more.
             binary_case("a length of 4 GiB", codec, [0x80, 0x80, 0x80, 0x80, 0x10]),
-            binary_case("a length longer than the frame", codec, [0x7f, 0x08, 0x01]),
+            unfinished(binary_case(
+                "a length longer than the frame",
+                codec,
+                [0x7f, 0x08, 0x01],
+            )),
             binary_case("a length without an end", codec, [0xff; 12]),
             binary_case("noise", codec, [0x05, 0xde, 0xad, 0xbe, 0xef, 0x07]),
             unconnected(binary_case(
@@ -184,10 +224,10 @@ fn binary_cases() -> Vec<Case> {
                 codec,
                 [0x80, 0x80, 0x80, 0x80, 0x10],
             )),
-            Case {
-                code: 1009,
-                ..binary_case("longer than the limit", codec, vec![0; 70_000])
-            },
+            with_code(
+                1009,
+                binary_case("longer than the limit", codec, too_long.clone()),
+            ),
         ]);
     }
     let mut truncated = protobuf(&json!({ "id": 9, "publish": { "channel": CHANNEL, "data": {} } }));
@@ -202,7 +242,7 @@ fn binary_cases() -> Vec<Case> {
     two_requests.extend(ping);
     two_requests[0] += 2;
     cases.extend([
-        binary_case("truncated", Codec::Protobuf, truncated),
+        unfinished(binary_case("truncated", Codec::Protobuf, truncated)),
         binary_case("invalid UTF-8 in a channel", Codec::Protobuf, invalid_utf8),
         binary_case("two requests in one command", Codec::Protobuf, two_requests),
         binary_case("a deeply nested filter", Codec::Protobuf, deep_filter()),
@@ -227,75 +267,42 @@ fn deep_filter() -> Vec<u8> {
         filter = field(6, &filter);
     }
     let command = field(5, &field(13, &filter));
-    let mut frame = varint(command.len());
+    let mut frame = encode_varint(command.len());
     frame.extend(command);
     frame
 }
 
 fn field(number: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![number << 3 | 2];
-    bytes.extend(varint(payload.len()));
+    bytes.extend(encode_varint(payload.len()));
     bytes.extend(payload);
     bytes
 }
 
-fn varint(mut number: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(number & 0x7f).expect("seven bits");
-        number >>= 7;
-        if number == 0 {
-            bytes.push(low);
-            return bytes;
-        }
-        bytes.push(low | 0x80);
-    }
-}
-
-#[tokio::test]
-async fn what_cannot_be_understood_closes_the_connection() -> Result<()> {
+async fn what_cannot_be_understood_closes_the_connection(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
-    let mut witness = Witness::start(&gateway).await?;
-    for case in json_cases().into_iter().chain(binary_cases()) {
+    let mut witness = Witness::start(&gateway, transport).await?;
+    let endpoint = gateway.endpoint(transport);
+    let framed = transport == Transport::WebSocket;
+    let cases = json_cases().into_iter().chain(binary_cases());
+    for case in cases.filter(|case| framed || case.whole) {
         let name = format!("{} in {:?}", case.name, case.codec);
-        let before = closes(&gateway, case.code).await?;
-        let url = gateway.websocket_url();
-        let mut wire = if case.connected {
-            Wire::connect_with(&url, &token::connection("reader"), case.codec).await?
-        } else {
-            Wire::open_with(
-                &url,
-                Handshake {
-                    codec: case.codec,
-                    origin: None,
-                },
-            )
-            .await?
-        };
-        match case.sent {
-            Sent::Text(text) => wire.send_text(&text).await?,
-            Sent::Bytes(bytes) => wire.send_bytes(&bytes).await?,
-            Sent::RawText(bytes) => {
-                wire.send_frame(Frame::message(bytes, OpCode::Data(Data::Text), true))
-                    .await?;
-            }
-        }
+        let code = case.code(transport);
+        let before = closes(&gateway, code).await?;
+        let mut wire = case.run(&endpoint).await.with_context(|| name.clone())?;
         let closed = wire.closed().await.with_context(|| name.clone())?;
-        assert_eq!(closed.code, case.code, "{name}: {closed:?}");
-        closes_become(&gateway, case.code, before + 1, &name).await;
-        witness
-            .check(&gateway)
-            .await
-            .with_context(|| format!("after {name}"))?;
+        assert_eq!(closed.code, code, "{name}: {closed:?}");
+        closes_become(&gateway, code, before + 1, &name).await;
+        let unnoticed = witness.check(&gateway).await;
+        unnoticed.with_context(|| format!("after {name}"))?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn what_is_understood_and_refused_is_answered_with_an_error() -> Result<()> {
+async fn what_is_understood_and_refused_is_answered_with_an_error(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
-    let mut witness = Witness::start(&gateway).await?;
-    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("reader")).await?;
+    let mut witness = Witness::start(&gateway, transport).await?;
+    let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
     wire.subscribe(CHANNEL).await?;
     let cases = [
         (
@@ -354,10 +361,9 @@ async fn what_is_understood_and_refused_is_answered_with_an_error() -> Result<()
     witness.check(&gateway).await
 }
 
-#[tokio::test]
-async fn tokens_that_prove_nothing_connect_nobody() -> Result<()> {
+async fn tokens_that_prove_nothing_connect_nobody(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
-    let mut witness = Witness::start(&gateway).await?;
+    let mut witness = Witness::start(&gateway, transport).await?;
     let soon = token::seconds_from_now(3600);
     let claims = json!({ "sub": "mallory", "exp": soon });
     let good = token::connection("mallory");
@@ -381,7 +387,7 @@ async fn tokens_that_prove_nothing_connect_nobody() -> Result<()> {
     ];
     for (name, token) in invalid {
         let before = closes(&gateway, 3500).await?;
-        let mut wire = Wire::open(&gateway.websocket_url()).await?;
+        let mut wire = Wire::open(gateway.endpoint(transport)).await?;
         wire.send(&json!({ "id": 1, "connect": { "token": token } }))
             .await?;
         assert_eq!(wire.closed().await?.code, 3500, "{name}");
@@ -393,14 +399,14 @@ async fn tokens_that_prove_nothing_connect_nobody() -> Result<()> {
     let early = json!({ "sub": "ann", "nbf": soon });
     for claims in [expired, early] {
         let before = errors(&gateway, 109).await?;
-        let mut wire = Wire::open(&gateway.websocket_url()).await?;
+        let mut wire = Wire::open(gateway.endpoint(transport)).await?;
         let token = token::sign(&claims, token::SECRET);
         let reply = wire.request(json!({ "connect": { "token": token } })).await?;
         assert_eq!(reply["error"]["code"], 109, "{reply}");
         assert_eq!(errors(&gateway, 109).await?, before + 1);
     }
 
-    let mut nobody = Wire::open(&gateway.websocket_url()).await?;
+    let mut nobody = Wire::open(gateway.endpoint(transport)).await?;
     nobody.send(&json!({ "id": 1, "connect": {} })).await?;
     assert_eq!(nobody.closed().await?.code, BAD_REQUEST, "no token at all");
     witness.check(&gateway).await
@@ -409,7 +415,6 @@ async fn tokens_that_prove_nothing_connect_nobody() -> Result<()> {
 #[tokio::test]
 async fn pages_of_other_origins_are_not_let_in() -> Result<()> {
     let gateway = gateway().await?;
-    let url = gateway.websocket_url();
     for (origin, allowed) in [
         (Some("https://good.example"), true),
         (None, true),
@@ -418,17 +423,17 @@ async fn pages_of_other_origins_are_not_let_in() -> Result<()> {
         (Some("http://good.example"), false),
         (Some("null"), false),
     ] {
-        let opened = Wire::open_with(
-            &url,
-            Handshake {
+        for transport in [Transport::WebSocket] {
+            let handshake = Handshake {
                 origin,
                 ..Handshake::default()
-            },
-        )
-        .await;
-        assert_eq!(opened.is_ok(), allowed, "{origin:?}: {:?}", opened.err());
-        if let Err(error) = opened {
-            assert!(error.to_string().contains("403"), "{origin:?}: {error}");
+            };
+            let opened = Wire::open_with(gateway.endpoint(transport), handshake).await;
+            let name = format!("{origin:?} over {transport:?}");
+            assert_eq!(opened.is_ok(), allowed, "{name}: {:?}", opened.err());
+            if let Err(error) = opened {
+                assert!(format!("{error:#}").contains("403"), "{name}: {error:#}");
+            }
         }
     }
     let refused = gateway.metrics().await?;

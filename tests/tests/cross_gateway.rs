@@ -1,4 +1,4 @@
-//! Clients of different gateways, languages and codecs share channels that are spread over three shards.
+//! Clients of different gateways, languages, codecs and transports share channels that are spread over three shards.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use campanile_tests::cluster::Cluster;
 use campanile_tests::puppet::{Puppet, Sdk};
 use campanile_tests::token;
 use campanile_tests::wait::{SOON, eventually};
-use campanile_tests::wire::Wire;
+use campanile_tests::wire::{Transport, Wire};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ async fn cluster() -> Result<Cluster> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_codec_at_either_gateway_sees_every_publication() -> Result<()> {
+async fn every_codec_over_every_transport_at_either_gateway_sees_every_publication() -> Result<()> {
     let cluster = cluster().await?;
     for channel in ["room:1", "plain:1"] {
         let mut puppets = Vec::new();
@@ -53,14 +53,17 @@ async fn every_codec_at_either_gateway_sees_every_publication() -> Result<()> {
                 puppet.subscribe(channel).await?;
                 puppets.push(puppet);
             }
-            for codec in Codec::ALL {
-                let mut wire = Wire::connect_with(&url, &token::connection("writer"), codec).await?;
-                wire.subscribe(channel).await?;
-                wires.push(wire);
+            for transport in [Transport::WebSocket] {
+                for codec in Codec::ALL {
+                    let endpoint = gateway.endpoint(transport);
+                    let mut wire = Wire::connect_with(endpoint, &token::connection("writer"), codec).await?;
+                    wire.subscribe(channel).await?;
+                    wires.push(wire);
+                }
             }
         }
 
-        // Everybody publishes in turn: each SDK and each codec, at each gateway.
+        // Everybody publishes in turn: each SDK, and each codec over each transport, at each gateway.
         let mut expected = Vec::new();
         for (number, puppet) in puppets.iter().enumerate() {
             expected.push(

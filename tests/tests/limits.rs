@@ -4,10 +4,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::over_each_transport;
 use campanile_tests::token;
 use campanile_tests::wait::{SOON, eventually};
-use campanile_tests::wire::Wire;
+use campanile_tests::wire::{Transport, Wire};
 use serde_json::json;
+
+over_each_transport!(
+    who_never_connects_is_closed_as_stale,
+    who_does_not_answer_pings_is_closed_and_who_does_is_not,
+    subscriptions_are_limited,
+    a_flood_of_commands_is_refused_then_closed_and_others_go_on,
+    connections_are_limited_and_places_become_free,
+    connections_of_one_user_are_limited,
+);
 
 async fn gateway(settings: &[(&str, serde_json::Value)]) -> Result<Gateway> {
     let room = json!({ "allow_subscribe_for_client": true, "allow_publish_for_client": true });
@@ -18,29 +28,27 @@ async fn gateway(settings: &[(&str, serde_json::Value)]) -> Result<Gateway> {
     Gateway::start(&config).await
 }
 
-async fn connect(gateway: &Gateway) -> Result<Wire> {
-    Wire::connect(&gateway.websocket_url(), &token::connection("ann")).await
+async fn connect(gateway: &Gateway, transport: Transport) -> Result<Wire> {
+    Wire::connect(gateway.endpoint(transport), &token::connection("ann")).await
 }
 
-#[tokio::test]
-async fn who_never_connects_is_closed_as_stale() -> Result<()> {
+async fn who_never_connects_is_closed_as_stale(transport: Transport) -> Result<()> {
     let gateway = gateway(&[("client.stale_close_delay", json!("300ms"))]).await?;
-    let mut silent = Wire::open(&gateway.websocket_url()).await?;
-    let mut other = connect(&gateway).await?;
+    let mut silent = Wire::open(gateway.endpoint(transport)).await?;
+    let mut other = connect(&gateway, transport).await?;
     assert_eq!(silent.closed().await?.code, 3502);
     assert!(other.is_alive().await, "whoever has connected stays");
     Ok(())
 }
 
-#[tokio::test]
-async fn who_does_not_answer_pings_is_closed_and_who_does_is_not() -> Result<()> {
+async fn who_does_not_answer_pings_is_closed_and_who_does_is_not(transport: Transport) -> Result<()> {
     let settings = [
         ("client.ping_interval", json!("1s")),
         ("client.pong_timeout", json!("500ms")),
     ];
     let gateway = gateway(&settings).await?;
-    let mut deaf = connect(&gateway).await?;
-    let mut other = connect(&gateway).await?;
+    let mut deaf = connect(&gateway, transport).await?;
+    let mut other = connect(&gateway, transport).await?;
     let closed = deaf.closed();
     let answering = async {
         let end = Instant::now() + Duration::from_secs(4);
@@ -54,10 +62,9 @@ async fn who_does_not_answer_pings_is_closed_and_who_does_is_not() -> Result<()>
     Ok(())
 }
 
-#[tokio::test]
-async fn subscriptions_are_limited() -> Result<()> {
+async fn subscriptions_are_limited(transport: Transport) -> Result<()> {
     let gateway = gateway(&[("client.channel_limit", json!(2))]).await?;
-    let mut wire = connect(&gateway).await?;
+    let mut wire = connect(&gateway, transport).await?;
     wire.subscribe("room:1").await?;
     wire.subscribe("room:2").await?;
     let third = json!({ "subscribe": { "channel": "room:3" } });
@@ -71,15 +78,14 @@ async fn subscriptions_are_limited() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_flood_of_commands_is_refused_then_closed_and_others_go_on() -> Result<()> {
+async fn a_flood_of_commands_is_refused_then_closed_and_others_go_on(transport: Transport) -> Result<()> {
     let settings = [
         ("client.rate_limit.commands_per_second", json!(5)),
         ("client.rate_limit.burst", json!(10)),
     ];
     let gateway = gateway(&settings).await?;
-    let mut other = connect(&gateway).await?;
-    let mut flood = connect(&gateway).await?;
+    let mut other = connect(&gateway, transport).await?;
+    let mut flood = connect(&gateway, transport).await?;
     for id in 2..200 {
         // It may be closed before the last is sent.
         let _ = flood
@@ -96,12 +102,11 @@ async fn a_flood_of_commands_is_refused_then_closed_and_others_go_on() -> Result
     Ok(())
 }
 
-#[tokio::test]
-async fn connections_are_limited_and_places_become_free() -> Result<()> {
+async fn connections_are_limited_and_places_become_free(transport: Transport) -> Result<()> {
     let gateway = gateway(&[("client.connection_limit", json!(2))]).await?;
-    let mut first = connect(&gateway).await?;
-    let second = connect(&gateway).await?;
-    let refused = Wire::open(&gateway.websocket_url()).await;
+    let mut first = connect(&gateway, transport).await?;
+    let second = connect(&gateway, transport).await?;
+    let refused = Wire::open(gateway.endpoint(transport)).await;
     assert!(refused.is_err_and(|error| error.to_string().contains("503")));
     let labels = [("reason", "connection_limit")];
     assert_eq!(
@@ -114,22 +119,21 @@ async fn connections_are_limited_and_places_become_free() -> Result<()> {
     assert!(first.is_alive().await);
     drop(second);
     eventually("the place of the one that left is free", SOON, || async {
-        connect(&gateway).await.is_ok()
+        connect(&gateway, transport).await.is_ok()
     })
     .await;
     Ok(())
 }
 
-#[tokio::test]
-async fn connections_of_one_user_are_limited() -> Result<()> {
+async fn connections_of_one_user_are_limited(transport: Transport) -> Result<()> {
     let gateway = gateway(&[("client.user_connection_limit", json!(1))]).await?;
-    let mut ann = connect(&gateway).await?;
-    let mut again = Wire::open(&gateway.websocket_url()).await?;
+    let mut ann = connect(&gateway, transport).await?;
+    let mut again = Wire::open(gateway.endpoint(transport)).await?;
     again
         .send(&json!({ "id": 1, "connect": { "token": token::connection("ann") } }))
         .await?;
     assert_eq!(again.closed().await?.code, 3504);
-    let _bob = Wire::connect(&gateway.websocket_url(), &token::connection("bob")).await?;
+    let _bob = Wire::connect(gateway.endpoint(transport), &token::connection("bob")).await?;
     assert!(ann.is_alive().await);
     Ok(())
 }

@@ -9,11 +9,24 @@ use anyhow::{Context as _, Result};
 use campanile_tests::balancer::Balancer;
 use campanile_tests::cluster::Cluster;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::over_each_transport;
 use campanile_tests::redis::{RedisOptions, RedisServer};
 use campanile_tests::token;
 use campanile_tests::wait::{SOON, eventually};
-use campanile_tests::wire::Wire;
+use campanile_tests::wire::{Transport, Wire};
 use serde_json::{Value, json};
+
+over_each_transport!(
+    with_nothing_lost_everything_missed_is_given,
+    trimmed_past_the_position_is_not_recovered,
+    an_unknown_epoch_is_not_recovered,
+    a_position_beyond_the_top_is_not_recovered,
+    a_flushed_shard_is_not_recovered,
+    a_shard_that_lost_its_last_writes_is_not_recovered,
+    a_durable_shard_that_was_restarted_whole_is_recovered,
+    a_durable_shard_that_came_back_empty_is_not_recovered,
+    a_replica_promoted_while_lagging_is_not_recovered,
+);
 
 const CHANNEL: &str = "stream:news";
 
@@ -67,8 +80,8 @@ async fn publishes_again(gateway: &Gateway) {
 }
 
 /// Subscribes, sees `count` publications numbered from 0, and goes away.
-async fn watch_and_leave(gateway: &Gateway, count: u64) -> Result<Position> {
-    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("reader")).await?;
+async fn watch_and_leave(gateway: &Gateway, transport: Transport, count: u64) -> Result<Position> {
+    let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
     let subscribed = wire.subscribe(CHANNEL).await?;
     let mut offset = subscribed["offset"].as_u64().unwrap_or_default();
     let epoch = subscribed["epoch"].as_str().context("an epoch")?.to_owned();
@@ -82,8 +95,8 @@ async fn watch_and_leave(gateway: &Gateway, count: u64) -> Result<Position> {
 }
 
 /// Comes back with a position.
-async fn come_back(gateway: &Gateway, position: &Position) -> Result<Return> {
-    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("reader")).await?;
+async fn come_back(gateway: &Gateway, transport: Transport, position: &Position) -> Result<Return> {
+    let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
     let result = wire.recover(CHANNEL, position.offset, &position.epoch).await?;
     assert_eq!(result["was_recovering"], true, "{result}");
     let publications = result["publications"].as_array().cloned().unwrap_or_default();
@@ -103,23 +116,21 @@ fn recovered(numbers: std::ops::Range<u64>) -> Return {
     }
 }
 
-#[tokio::test]
-async fn with_nothing_lost_everything_missed_is_given() -> Result<()> {
+async fn with_nothing_lost_everything_missed_is_given(transport: Transport) -> Result<()> {
     let cluster = cluster(RedisOptions::default(), json!({})).await?;
     let gateway = &cluster.gateways[0];
-    let position = watch_and_leave(gateway, 3).await?;
+    let position = watch_and_leave(gateway, transport, 3).await?;
     assert_eq!(
-        come_back(gateway, &position).await?,
+        come_back(gateway, transport, &position).await?,
         recovered(0..0),
         "nothing was missed"
     );
     publish(gateway, 3..10).await?;
-    assert_eq!(come_back(gateway, &position).await?, recovered(3..10));
+    assert_eq!(come_back(gateway, transport, &position).await?, recovered(3..10));
     Ok(())
 }
 
-#[tokio::test]
-async fn trimmed_past_the_position_is_not_recovered() -> Result<()> {
+async fn trimmed_past_the_position_is_not_recovered(transport: Transport) -> Result<()> {
     let cluster = Cluster::builder()
         .shards(1)
         .gateways(1)
@@ -127,78 +138,77 @@ async fn trimmed_past_the_position_is_not_recovered() -> Result<()> {
         .start()
         .await?;
     let gateway = &cluster.gateways[0];
-    let position = watch_and_leave(gateway, 3).await?;
+    let position = watch_and_leave(gateway, transport, 3).await?;
     publish(gateway, 3..8).await?;
     assert_eq!(
-        come_back(gateway, &position).await?,
+        come_back(gateway, transport, &position).await?,
         recovered(3..8),
         "the five that are kept are all"
     );
     publish(gateway, 8..9).await?;
     assert!(
-        !come_back(gateway, &position).await?.recovered,
+        !come_back(gateway, transport, &position).await?.recovered,
         "one of six is gone"
     );
     Ok(())
 }
 
-#[tokio::test]
-async fn an_unknown_epoch_is_not_recovered() -> Result<()> {
+async fn an_unknown_epoch_is_not_recovered(transport: Transport) -> Result<()> {
     let cluster = cluster(RedisOptions::default(), json!({})).await?;
     let gateway = &cluster.gateways[0];
-    let position = watch_and_leave(gateway, 3).await?;
+    let position = watch_and_leave(gateway, transport, 3).await?;
     for epoch in ["", "another", &format!("{}x", position.epoch)] {
         let stranger = Position {
             epoch: epoch.to_owned(),
             ..position.clone()
         };
-        assert!(!come_back(gateway, &stranger).await?.recovered, "epoch {epoch:?}");
+        assert!(
+            !come_back(gateway, transport, &stranger).await?.recovered,
+            "epoch {epoch:?}"
+        );
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn a_position_beyond_the_top_is_not_recovered() -> Result<()> {
+async fn a_position_beyond_the_top_is_not_recovered(transport: Transport) -> Result<()> {
     let cluster = cluster(RedisOptions::default(), json!({})).await?;
     let gateway = &cluster.gateways[0];
-    let position = watch_and_leave(gateway, 3).await?;
+    let position = watch_and_leave(gateway, transport, 3).await?;
     let ahead = Position {
         offset: position.offset + 1,
         ..position
     };
-    assert!(!come_back(gateway, &ahead).await?.recovered);
+    assert!(!come_back(gateway, transport, &ahead).await?.recovered);
     // Reaching that offset later does not make it a position that was ever held.
     publish(gateway, 3..4).await?;
     let further = Position {
         offset: ahead.offset + 1,
         ..ahead
     };
-    assert!(!come_back(gateway, &further).await?.recovered);
+    assert!(!come_back(gateway, transport, &further).await?.recovered);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_flushed_shard_is_not_recovered() -> Result<()> {
+async fn a_flushed_shard_is_not_recovered(transport: Transport) -> Result<()> {
     let cluster = cluster(RedisOptions::default(), json!({})).await?;
     let gateway = &cluster.gateways[0];
-    let position = watch_and_leave(gateway, 3).await?;
+    let position = watch_and_leave(gateway, transport, 3).await?;
     cluster.shards[0].flush().await?;
     publishes_again(gateway).await;
-    assert!(!come_back(gateway, &position).await?.recovered);
+    assert!(!come_back(gateway, transport, &position).await?.recovered);
     // Nor when as many publications as before, and more, have come since.
     publish(gateway, 100..110).await?;
-    assert!(!come_back(gateway, &position).await?.recovered);
+    assert!(!come_back(gateway, transport, &position).await?.recovered);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_shard_that_lost_its_last_writes_is_not_recovered() -> Result<()> {
+async fn a_shard_that_lost_its_last_writes_is_not_recovered(transport: Transport) -> Result<()> {
     let options = RedisOptions {
         append_only: Some("always"),
         ..RedisOptions::default()
     };
     let mut cluster = cluster(options, json!({})).await?;
-    let early = watch_and_leave(&cluster.gateways[0], 3).await?;
+    let early = watch_and_leave(&cluster.gateways[0], transport, 3).await?;
     let backup = tempfile::tempdir()?;
     let files = cluster.shards[0].dir().join("appendonlydir");
     copy(&files, backup.path())?;
@@ -208,7 +218,7 @@ async fn a_shard_that_lost_its_last_writes_is_not_recovered() -> Result<()> {
         ..early.clone()
     };
     assert!(
-        come_back(&cluster.gateways[0], &late).await?.recovered,
+        come_back(&cluster.gateways[0], transport, &late).await?.recovered,
         "before the fault"
     );
 
@@ -223,49 +233,46 @@ async fn a_shard_that_lost_its_last_writes_is_not_recovered() -> Result<()> {
     assert!(!left.contains(&json!(5)), "the last writes are lost: {left:?}");
 
     // Nobody can tell from the shard's own data that anything is missing, so both learn the worst.
-    assert!(!come_back(gateway, &early).await?.recovered);
-    assert!(!come_back(gateway, &late).await?.recovered);
+    assert!(!come_back(gateway, transport, &early).await?.recovered);
+    assert!(!come_back(gateway, transport, &late).await?.recovered);
     publish(gateway, 100..110).await?;
-    assert!(!come_back(gateway, &early).await?.recovered);
-    assert!(!come_back(gateway, &late).await?.recovered);
+    assert!(!come_back(gateway, transport, &early).await?.recovered);
+    assert!(!come_back(gateway, transport, &late).await?.recovered);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_durable_shard_that_was_restarted_whole_is_recovered() -> Result<()> {
+async fn a_durable_shard_that_was_restarted_whole_is_recovered(transport: Transport) -> Result<()> {
     let options = RedisOptions {
         append_only: Some("always"),
         ..RedisOptions::default()
     };
     let mut cluster = cluster(options, json!({ "durable": true })).await?;
-    let position = watch_and_leave(&cluster.gateways[0], 3).await?;
+    let position = watch_and_leave(&cluster.gateways[0], transport, 3).await?;
     publish(&cluster.gateways[0], 3..6).await?;
     cluster.shards[0].kill();
     cluster.shards[0].restart().await?;
     let gateway = &cluster.gateways[0];
     publishes_again(gateway).await;
-    assert_eq!(come_back(gateway, &position).await?, recovered(3..6));
+    assert_eq!(come_back(gateway, transport, &position).await?, recovered(3..6));
     publish(gateway, 6..10).await?;
-    assert_eq!(come_back(gateway, &position).await?, recovered(3..10));
+    assert_eq!(come_back(gateway, transport, &position).await?, recovered(3..10));
     Ok(())
 }
 
-#[tokio::test]
-async fn a_durable_shard_that_came_back_empty_is_not_recovered() -> Result<()> {
+async fn a_durable_shard_that_came_back_empty_is_not_recovered(transport: Transport) -> Result<()> {
     let mut cluster = cluster(RedisOptions::default(), json!({ "durable": true })).await?;
-    let position = watch_and_leave(&cluster.gateways[0], 3).await?;
+    let position = watch_and_leave(&cluster.gateways[0], transport, 3).await?;
     cluster.shards[0].kill();
     cluster.shards[0].restart().await?;
     let gateway = &cluster.gateways[0];
     publishes_again(gateway).await;
-    assert!(!come_back(gateway, &position).await?.recovered);
+    assert!(!come_back(gateway, transport, &position).await?.recovered);
     publish(gateway, 100..110).await?;
-    assert!(!come_back(gateway, &position).await?.recovered);
+    assert!(!come_back(gateway, transport, &position).await?.recovered);
     Ok(())
 }
 
-#[tokio::test]
-async fn a_replica_promoted_while_lagging_is_not_recovered() -> Result<()> {
+async fn a_replica_promoted_while_lagging_is_not_recovered(transport: Transport) -> Result<()> {
     let store = RedisServer::start().await?;
     let mut primary = RedisServer::start().await?;
     let replication = Balancer::start(&format!("127.0.0.1:{}", primary.port())).await?;
@@ -287,7 +294,7 @@ async fn a_replica_promoted_while_lagging_is_not_recovered() -> Result<()> {
         .namespace("stream", &options(100));
     let gateway = Gateway::start(&config).await?;
 
-    let early = watch_and_leave(&gateway, 3).await?;
+    let early = watch_and_leave(&gateway, transport, 3).await?;
     replicated(&primary, &replica).await;
     replication.cut();
     publish(&gateway, 3..6).await?;
@@ -295,7 +302,10 @@ async fn a_replica_promoted_while_lagging_is_not_recovered() -> Result<()> {
         offset: early.offset + 3,
         ..early.clone()
     };
-    assert!(come_back(&gateway, &late).await?.recovered, "before the fault");
+    assert!(
+        come_back(&gateway, transport, &late).await?.recovered,
+        "before the fault"
+    );
 
     primary.kill();
     replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
@@ -307,11 +317,11 @@ async fn a_replica_promoted_while_lagging_is_not_recovered() -> Result<()> {
         "the replica lagged: {left:?}"
     );
 
-    assert!(!come_back(&gateway, &early).await?.recovered);
-    assert!(!come_back(&gateway, &late).await?.recovered);
+    assert!(!come_back(&gateway, transport, &early).await?.recovered);
+    assert!(!come_back(&gateway, transport, &late).await?.recovered);
     publish(&gateway, 100..110).await?;
-    assert!(!come_back(&gateway, &early).await?.recovered);
-    assert!(!come_back(&gateway, &late).await?.recovered);
+    assert!(!come_back(&gateway, transport, &early).await?.recovered);
+    assert!(!come_back(&gateway, transport, &late).await?.recovered);
     Ok(())
 }
 

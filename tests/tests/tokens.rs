@@ -2,11 +2,17 @@
 
 use anyhow::Result;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
+use campanile_tests::over_each_transport;
 use campanile_tests::puppet::{Puppet, Sdk};
 use campanile_tests::token;
-use campanile_tests::wire::Wire;
+use campanile_tests::wire::{Transport, Wire};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
+
+over_each_transport!(
+    a_subscription_token_opens_its_channel_to_its_user_alone,
+    an_expired_connection_is_closed_unless_it_is_refreshed,
+);
 
 async fn gateway() -> Result<Gateway> {
     let config = GatewayConfig::default()
@@ -37,10 +43,9 @@ async fn each_algorithm_of_the_hmac_family_is_accepted() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_subscription_token_opens_its_channel_to_its_user_alone() -> Result<()> {
+async fn a_subscription_token_opens_its_channel_to_its_user_alone(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
-    let mut wire = Wire::connect(&gateway.websocket_url(), &token::connection("ann")).await?;
+    let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("ann")).await?;
     let mut subscribe = async |channel: &str, token: &str| -> Result<Value> {
         wire.request(json!({ "subscribe": { "channel": channel, "token": token } }))
             .await
@@ -114,12 +119,11 @@ async fn what_a_token_says_of_its_user_is_shown_to_others() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn an_expired_connection_is_closed_unless_it_is_refreshed() -> Result<()> {
+async fn an_expired_connection_is_closed_unless_it_is_refreshed(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
-    let url = gateway.websocket_url();
-    let mut lasting = Wire::connect(&url, &signed(json!({ "sub": "ann" }), 2)).await?;
-    let mut expiring = Wire::connect(&url, &signed(json!({ "sub": "bob" }), 2)).await?;
+    let endpoint = gateway.endpoint(transport);
+    let mut lasting = Wire::connect(&endpoint, &signed(json!({ "sub": "ann" }), 2)).await?;
+    let mut expiring = Wire::connect(&endpoint, &signed(json!({ "sub": "bob" }), 2)).await?;
     let fresh = signed(json!({ "sub": "ann" }), 60);
     let refreshed = lasting.request(json!({ "refresh": { "token": fresh } })).await?;
     assert_eq!(refreshed["refresh"]["expires"], true, "{refreshed}");

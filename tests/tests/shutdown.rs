@@ -1,0 +1,140 @@
+//! A gateway that ends, politely or not: its clients are told, if they can be, and find everything elsewhere.
+
+use anyhow::{Context as _, Result};
+use campanile_tests::cluster::Cluster;
+use campanile_tests::gateway::Gateway;
+use campanile_tests::over_each_transport;
+use campanile_tests::token;
+use campanile_tests::wait::SOON;
+use campanile_tests::wire::{Transport, Wire};
+use serde_json::{Value, json};
+
+over_each_transport!(
+    the_clients_of_a_stopped_gateway_are_told_and_recover_elsewhere,
+    the_clients_of_a_killed_gateway_recover_elsewhere,
+);
+
+const CHANNEL: &str = "stream:room";
+const CLIENTS: usize = 5;
+
+async fn cluster() -> Result<Cluster> {
+    let stream = json!({
+        "history_size": 1000,
+        "history_ttl": "300s",
+        "force_recovery": true,
+        "presence": true,
+        "allow_subscribe_for_client": true,
+    });
+    Cluster::builder()
+        .shards(1)
+        .gateways(2)
+        .namespace("stream", &stream)
+        .set("shutdown.timeout", "5s")
+        .start()
+        .await
+}
+
+/// A client, and what it has received.
+struct Reader {
+    wire: Wire,
+    offset: u64,
+    epoch: String,
+    received: Vec<Value>,
+}
+
+impl Reader {
+    async fn start(gateway: &Gateway, transport: Transport) -> Result<Self> {
+        let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
+        let subscribed = wire.subscribe(CHANNEL).await?;
+        Ok(Self {
+            wire,
+            offset: subscribed["offset"].as_u64().unwrap_or_default(),
+            epoch: subscribed["epoch"].as_str().context("an epoch")?.to_owned(),
+            received: Vec::new(),
+        })
+    }
+
+    async fn read_until(&mut self, count: usize) -> Result<()> {
+        while self.received.len() < count {
+            let (_, publication) = self.wire.publication().await?;
+            self.take(&publication)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, publication: &Value) -> Result<()> {
+        self.offset = publication["offset"].as_u64().context("an offset")?;
+        self.received.push(publication["data"].clone());
+        Ok(())
+    }
+
+    /// Connects to another gateway, which must give it all that it has missed.
+    async fn recover(&mut self, gateway: &Gateway, transport: Transport) -> Result<()> {
+        self.wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
+        let result = self.wire.recover(CHANNEL, self.offset, &self.epoch).await?;
+        assert_eq!(result["recovered"], true, "{result}");
+        for publication in result["publications"].as_array().into_iter().flatten() {
+            self.take(publication)?;
+        }
+        Ok(())
+    }
+}
+
+async fn publish(gateway: &Gateway, numbers: std::ops::Range<u64>) -> Result<()> {
+    for number in numbers {
+        gateway.api().publish(CHANNEL, &json!(number)).await?;
+    }
+    Ok(())
+}
+
+/// A cluster whose first gateway has clients that have received 0 to 19.
+async fn scene(transport: Transport) -> Result<(Cluster, Vec<Reader>)> {
+    let cluster = cluster().await?;
+    let mut readers = Vec::new();
+    for _ in 0..CLIENTS {
+        readers.push(Reader::start(&cluster.gateways[0], transport).await?);
+    }
+    publish(&cluster.gateways[1], 0..20).await?;
+    for reader in &mut readers {
+        reader.read_until(20).await?;
+    }
+    Ok((cluster, readers))
+}
+
+/// Everybody recovers at the other gateway, and has 0 to 59 once the last twenty are published.
+async fn everybody_recovers(cluster: &Cluster, readers: &mut [Reader], transport: Transport) -> Result<()> {
+    let there = &cluster.gateways[1];
+    for reader in &mut *readers {
+        reader.recover(there, transport).await?;
+    }
+    publish(there, 40..60).await?;
+    let expected: Vec<Value> = (0..60).map(Value::from).collect();
+    for reader in readers {
+        reader.read_until(expected.len()).await?;
+        assert_eq!(reader.received, expected, "each exactly once, in order");
+    }
+    Ok(())
+}
+
+async fn the_clients_of_a_stopped_gateway_are_told_and_recover_elsewhere(transport: Transport) -> Result<()> {
+    let (mut cluster, mut readers) = scene(transport).await?;
+    let status = cluster.gateways[0].process_mut().terminate(SOON).await?;
+    assert!(status.success(), "{status}");
+    for reader in &mut readers {
+        let closed = reader.wire.closed().await?;
+        assert_eq!(closed.code, 3001, "{closed:?}");
+    }
+    publish(&cluster.gateways[1], 20..40).await?;
+    everybody_recovers(&cluster, &mut readers, transport).await?;
+    // An orderly stop leaves no presence behind.
+    let present = cluster.gateways[1].api().presence(CHANNEL).await?;
+    assert_eq!(present.len(), CLIENTS);
+    Ok(())
+}
+
+async fn the_clients_of_a_killed_gateway_recover_elsewhere(transport: Transport) -> Result<()> {
+    let (mut cluster, mut readers) = scene(transport).await?;
+    cluster.gateways[0].process_mut().kill();
+    publish(&cluster.gateways[1], 20..40).await?;
+    everybody_recovers(&cluster, &mut readers, transport).await
+}
