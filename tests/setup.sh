@@ -17,6 +17,7 @@ need chromium chromium
 need node nodejs
 need npm npm
 need python3 python3-venv
+need ip iproute2
 
 if [ "${#missing_packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then

@@ -16,6 +16,7 @@
 //! | [`gateway`] | the `campanile` binary and its configuration |
 //! | [`cluster`] | several of both, joined |
 //! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
+//! | [`link`] | network namespaces joined by an emulated link |
 //! | [`puppet`] | the SDKs for JavaScript and Python, driven line by line |
 //! | [`api`] | the HTTP server API |
 //! | [`metrics`] | what `/metrics` says |
@@ -28,6 +29,7 @@ pub mod api;
 pub mod balancer;
 pub mod cluster;
 pub mod gateway;
+pub mod link;
 pub mod metrics;
 pub mod process;
 pub mod puppet;
