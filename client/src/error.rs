@@ -7,6 +7,8 @@ use campanile_common::message;
 use tokio_tungstenite::tungstenite;
 use tungstenite::protocol::CloseFrame;
 
+use crate::Reason;
+
 /// The connection has ended.
 ///
 /// The code is that of the server's close frame, or one of those that WebSocket reserves for ends without
@@ -106,6 +108,15 @@ pub enum RequestError {
     /// The server answered another request than this one.
     #[error("the reply does not answer the request")]
     Unexpected,
+    /// No answer came in time. Whether the command was carried out is not known.
+    #[error("no answer in time")]
+    Timeout,
+    /// The client is disconnected, or gave up connecting: the command was not sent.
+    #[error("the client is disconnected")]
+    Disconnected,
+    /// The subscription has ended, or was never begun: the command was not sent.
+    #[error("not subscribed: {0}")]
+    Unsubscribed(Reason),
 }
 
 impl RequestError {
@@ -114,7 +125,36 @@ impl RequestError {
     pub fn code(&self) -> Option<u32> {
         match self {
             Self::Refused(error) => Some(error.code),
-            Self::Closed(_) | Self::Unexpected => None,
+            _ => None,
         }
     }
+}
+
+/// The client does not connect any more: it was told not to, or the server does not want it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("disconnected: {0}")]
+pub struct DisconnectedError(pub Reason);
+
+/// The subscription has ended: the application ended it, or the server does not want it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unsubscribed: {0}")]
+pub struct UnsubscribedError(pub Reason);
+
+/// The client has a subscription to that channel already: [`Client::get_subscription`](crate::Client::get_subscription).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is a subscription to {channel:?} already")]
+pub struct DuplicateSubscription {
+    /// The channel.
+    pub channel: String,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The address is of no use.
+    #[error("cannot connect there")]
+    Open(#[from] OpenError),
+    /// The client's task has nothing to run on.
+    #[error("a client is built within a tokio runtime")]
+    NoRuntime,
 }

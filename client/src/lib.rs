@@ -35,11 +35,36 @@
 //! # }
 //! ```
 
+mod builder;
+mod client;
 mod connection;
+mod driver;
 mod error;
+mod event;
+mod events;
 mod inbox;
+mod protocol;
+mod reason;
 mod requests;
+mod shared;
+mod subscription;
+mod token;
 pub mod transport;
 
+pub use builder::ClientBuilder;
+pub use campanile_common::message::ClientInfo;
+pub use campanile_common::{Codec, Epoch, Offset, Position};
+pub use client::{Client, HistoryQuery};
 pub use connection::Connection;
-pub use error::{Closed, OpenError, RequestError};
+pub use error::{
+    BuildError, Closed, DisconnectedError, DuplicateSubscription, OpenError, RequestError, UnsubscribedError,
+};
+pub use event::{
+    ClientError, ClientEvent, Connected, History, Lagged, PresenceStats, Publication, State, Subscribed,
+    SubscriptionError, SubscriptionEvent, SubscriptionState,
+};
+pub use events::{ClientEvents, SubscriptionEvents};
+pub use reason::{Reason, connecting, disconnected, subscribing, unsubscribed};
+pub use subscription::{Subscription, SubscriptionBuilder};
+pub use token::TokenError;
+pub use transport::TransportKind;

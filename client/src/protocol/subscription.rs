@@ -1,0 +1,513 @@
+//! The application's subscriptions.
+
+use std::time::{Duration, Instant};
+
+use campanile_common::message::{
+    self, Push, SubRefreshRequest, SubRefreshResult, SubscribeRequest, SubscribeResult, UnsubscribeRequest,
+};
+use campanile_common::{Epoch, ErrorCode, Position, UnsubscribeCode};
+
+use super::backoff::Backoff;
+use super::calls::Purpose;
+use super::lanes::Route;
+use super::machine::Machine;
+use super::output::{NoToken, Output, SubscriptionId, Ticket, TokenOwner};
+use super::position::Tracker;
+use super::refresh::{Refreshing, ttl};
+use super::settings::{Delays, SubscriptionSettings};
+use super::timers::Timer;
+use crate::reason::{connecting, subscribing, unsubscribed};
+use crate::{Publication, Reason, RequestError, Subscribed, SubscriptionError, SubscriptionEvent};
+
+/// Codes of the server's unsubscribe pushes from which on the client subscribes again by itself.
+const RESUBSCRIBES_FROM: u32 = 2500;
+
+/// Between attempts to renew a subscription's token: the old one still holds for a while.
+const REFRESH_RETRY: Delays = Delays {
+    min: Duration::from_secs(10),
+    max: Duration::from_secs(20),
+};
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(super) settings: SubscriptionSettings,
+    /// The token in use.
+    token: String,
+    tracker: Tracker,
+    backoff: Backoff,
+    stage: Stage,
+}
+
+/// How far a subscription is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Unsubscribed,
+    /// It is sent as soon as there is a connection.
+    Idle,
+    /// The application is asked for a token.
+    Token(Ticket),
+    /// The command of that number is unanswered.
+    Sent(u32),
+    /// The next attempt has its time, connection or not.
+    Waiting,
+    Subscribed {
+        lane: Option<u64>,
+        refreshing: Refreshing,
+    },
+}
+
+impl Subscription {
+    pub(super) fn new(settings: SubscriptionSettings) -> Self {
+        Self {
+            token: settings.token.clone(),
+            tracker: Tracker::new(settings.since.clone()),
+            settings,
+            backoff: Backoff::default(),
+            stage: Stage::Unsubscribed,
+        }
+    }
+
+    const fn is_subscribed(&self) -> bool {
+        matches!(self.stage, Stage::Subscribed { .. })
+    }
+
+    const fn is_refreshing(&self, expected: Refreshing) -> bool {
+        match (self.stage, expected) {
+            (
+                Stage::Subscribed {
+                    refreshing: Refreshing::Token(a),
+                    ..
+                },
+                Refreshing::Token(b),
+            ) => a.0 == b.0,
+            (
+                Stage::Subscribed {
+                    refreshing: Refreshing::Sent(a),
+                    ..
+                },
+                Refreshing::Sent(b),
+            ) => a == b,
+            _ => false,
+        }
+    }
+
+    fn set_refreshing(&mut self, to: Refreshing) {
+        if let Stage::Subscribed { refreshing, .. } = &mut self.stage {
+            *refreshing = to;
+        }
+    }
+
+    /// What is known of the channel holds no more, nor does the token, if there can be another.
+    pub(super) fn invalidate(&mut self) {
+        if self.settings.has_token_source {
+            self.token.clear();
+        }
+        self.tracker.invalidate();
+    }
+
+    fn request(&self) -> SubscribeRequest {
+        let position = self.tracker.recovers_from();
+        SubscribeRequest {
+            channel: self.settings.channel.clone(),
+            token: self.token.clone(),
+            recover: position.is_some(),
+            epoch: position.map_or_else(String::new, |position| position.epoch.as_str().into()),
+            offset: position.map_or(0, |position| position.offset.get()),
+            data: self.settings.data.clone(),
+            positioned: self.settings.positioned,
+            recoverable: self.settings.recoverable,
+            join_leave: self.settings.join_leave,
+            ..Default::default()
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn begin_subscribing(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if subscription.stage != Stage::Unsubscribed {
+            return;
+        }
+        subscription.stage = Stage::Idle;
+        subscription.backoff.reset();
+        let reason = subscribing::reason(subscribing::SUBSCRIBE_CALLED);
+        self.tell(id, SubscriptionEvent::Subscribing(reason));
+        self.try_subscribe(now, id);
+    }
+
+    /// Sends all that wait for nothing but the connection.
+    pub(super) fn subscribe_all(&mut self, now: Instant) {
+        let idle = |(id, subscription): (&SubscriptionId, &Subscription)| {
+            (subscription.stage == Stage::Idle).then_some(*id)
+        };
+        let idle: Vec<_> = self.subscriptions.iter().filter_map(idle).collect();
+        for id in idle {
+            self.try_subscribe(now, id);
+        }
+    }
+
+    /// Goes on to the next step that is possible. Does nothing but for a subscription that waits for it.
+    pub(super) fn try_subscribe(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if !matches!(subscription.stage, Stage::Idle | Stage::Waiting) {
+            return;
+        }
+        subscription.stage = Stage::Idle;
+        if !self.link.takes_commands() {
+            return;
+        }
+        if subscription.token.is_empty() && subscription.settings.has_token_source {
+            let ticket = self.fetch_token(TokenOwner::Subscription(id));
+            self.set_stage(id, Stage::Token(ticket));
+            return;
+        }
+        let request = subscription.request();
+        let command = self.calls.send(Purpose::Subscribe(id), request);
+        self.lanes.expect();
+        self.timers
+            .set(Timer::Command(command), now, self.settings.timeout);
+        self.set_stage(id, Stage::Sent(command));
+    }
+
+    pub(super) fn subscription_token(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        ticket: Ticket,
+        answer: Result<String, NoToken>,
+    ) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        let subscribing = subscription.stage == Stage::Token(ticket);
+        if !subscribing && !subscription.is_refreshing(Refreshing::Token(ticket)) {
+            return;
+        }
+        match answer {
+            Ok(token) if !token.is_empty() => {
+                subscription.token = token;
+                if subscribing {
+                    subscription.stage = Stage::Idle;
+                    self.try_subscribe(now, id);
+                } else {
+                    self.send_sub_refresh(now, id);
+                }
+            }
+            Ok(_) | Err(NoToken::Unauthorized) => self.subscription_unauthorized(now, id),
+            Err(NoToken::Failed(error)) => {
+                self.tell(id, SubscriptionEvent::Error(SubscriptionError::Token(error)));
+                if subscribing {
+                    self.retry_subscribe(now, id);
+                } else {
+                    self.retry_sub_refresh(now, id);
+                }
+            }
+        }
+    }
+
+    fn subscription_unauthorized(&mut self, now: Instant, id: SubscriptionId) {
+        let reason = unsubscribed::reason(unsubscribed::UNAUTHORIZED);
+        self.end_subscription(now, id, reason, true);
+    }
+
+    /// The server has answered a subscribe.
+    pub(super) fn subscribe_answered(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        command: u32,
+        answer: Result<SubscribeResult, message::Error>,
+    ) {
+        self.timers.cancel(Timer::Command(command));
+        let wanted = self
+            .subscriptions
+            .get(&id)
+            .is_some_and(|subscription| subscription.stage == Stage::Sent(command));
+        match answer {
+            Ok(result) if wanted => self.subscribed(now, id, result),
+            // The application has unsubscribed meanwhile, maybe to subscribe again.
+            Ok(result) => drop(self.lanes.answered(result.id, None)),
+            Err(error) => {
+                self.lanes.answered(0, None);
+                if wanted {
+                    self.subscribe_refused(now, id, error);
+                }
+            }
+        }
+    }
+
+    fn subscribed(&mut self, now: Instant, id: SubscriptionId, mut result: SubscribeResult) {
+        let lane = u64::try_from(result.id).ok().filter(|lane| *lane > 0);
+        let early = self.lanes.answered(result.id, Some(Route::Client(id)));
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        subscription.stage = Stage::Subscribed {
+            lane,
+            refreshing: Refreshing::No,
+        };
+        subscription.backoff.reset();
+        subscription.tracker.subscribed(&mut result);
+        if result.expires {
+            self.timers.set(Timer::SubRefresh(id), now, ttl(result.ttl));
+        }
+        let (event, publications) = opened(result);
+        self.tell(id, SubscriptionEvent::Subscribed(event));
+        for publication in publications {
+            self.tell(id, SubscriptionEvent::Publication(publication));
+        }
+        for push in early {
+            self.push_to(id, push);
+        }
+    }
+
+    fn subscribe_refused(&mut self, now: Instant, id: SubscriptionId, error: message::Error) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        let expired = error.code == ErrorCode::TokenExpired.code();
+        if expired && !subscription.settings.has_token_source {
+            self.tell(id, SubscriptionEvent::Error(SubscriptionError::NoTokenSource));
+            let reason = unsubscribed::reason(unsubscribed::UNAUTHORIZED);
+            self.end_subscription(now, id, reason, false);
+        } else if expired || error.temporary {
+            if expired {
+                subscription.token.clear();
+            }
+            let error = SubscriptionError::Subscribe(RequestError::Refused(error));
+            self.tell(id, SubscriptionEvent::Error(error));
+            self.retry_subscribe(now, id);
+        } else {
+            self.end_subscription(now, id, Reason::new(error.code, error.message), false);
+        }
+    }
+
+    fn retry_subscribe(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        subscription.stage = Stage::Waiting;
+        let delays = subscription.settings.resubscribe;
+        let wait = subscription.backoff.next(delays, &mut self.random);
+        self.timers.set(Timer::Resubscribe(id), now, wait);
+    }
+
+    /// The subscription ends, and the server is told if it does not know and `tell_server`.
+    pub(super) fn end_subscription(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        reason: Reason,
+        tell_server: bool,
+    ) {
+        let Some(subscription) = self.subscriptions.get(&id) else {
+            return;
+        };
+        let stage = subscription.stage;
+        if stage == Stage::Unsubscribed {
+            return;
+        }
+        let known_there = matches!(stage, Stage::Subscribed { .. } | Stage::Sent(_));
+        if known_there && tell_server && self.link.takes_commands() {
+            let channel = subscription.settings.channel.clone();
+            let command = self
+                .calls
+                .send(Purpose::Unsubscribe, UnsubscribeRequest { channel });
+            self.timers
+                .set(Timer::Command(command), now, self.settings.timeout);
+        }
+        self.leave_stage(id);
+        self.set_stage(id, Stage::Unsubscribed);
+        self.tell(id, SubscriptionEvent::Unsubscribed(reason));
+    }
+
+    /// The server has ended a subscription.
+    pub(super) fn unsubscribe_pushed(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        push: message::Unsubscribe,
+    ) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if !subscription.is_subscribed() {
+            // It is about one before. The end of the one in progress would come after its answer.
+            return;
+        }
+        let reason = Reason::new(push.code, push.reason);
+        if push.code < RESUBSCRIBES_FROM {
+            self.end_subscription(now, id, reason, false);
+            return;
+        }
+        if push.code == UnsubscribeCode::StateInvalidated.code() {
+            subscription.invalidate();
+        }
+        self.leave_stage(id);
+        self.set_stage(id, Stage::Idle);
+        self.tell(id, SubscriptionEvent::Subscribing(reason));
+        self.try_subscribe(now, id);
+    }
+
+    /// The connection is gone.
+    pub(super) fn lose_subscriptions(&mut self) {
+        let ids: Vec<_> = self.subscriptions.keys().copied().collect();
+        for id in ids {
+            match self.subscriptions[&id].stage {
+                Stage::Sent(_) => self.set_stage(id, Stage::Idle),
+                Stage::Subscribed { .. } => {
+                    self.leave_stage(id);
+                    self.set_stage(id, Stage::Idle);
+                    let reason = subscribing::reason(subscribing::TRANSPORT_CLOSED);
+                    self.tell(id, SubscriptionEvent::Subscribing(reason));
+                }
+                Stage::Unsubscribed | Stage::Idle | Stage::Token(_) | Stage::Waiting => {}
+            }
+        }
+    }
+
+    /// Something happened in a subscription. Before its answer and after its end, nothing is of interest.
+    pub(super) fn push_to(&mut self, id: SubscriptionId, push: Push) {
+        let Some(subscription) = self.subscriptions.get_mut(&id) else {
+            return;
+        };
+        if !subscription.is_subscribed() {
+            return;
+        }
+        if let Some(publication) = push.publication
+            && subscription.tracker.accept(&publication)
+        {
+            self.tell(
+                id,
+                SubscriptionEvent::Publication(Publication::from(*publication)),
+            );
+        } else if let Some(info) = push.join.and_then(|join| join.info) {
+            self.tell(id, SubscriptionEvent::Join(info));
+        } else if let Some(info) = push.leave.and_then(|leave| leave.info) {
+            self.tell(id, SubscriptionEvent::Leave(info));
+        }
+    }
+
+    pub(super) fn fetch_sub_refresh_token(&mut self, id: SubscriptionId) {
+        if self
+            .subscriptions
+            .get(&id)
+            .is_some_and(Subscription::is_subscribed)
+        {
+            let ticket = self.fetch_token(TokenOwner::Subscription(id));
+            self.set_sub_refreshing(id, Refreshing::Token(ticket));
+        }
+    }
+
+    fn send_sub_refresh(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(&id) else {
+            return;
+        };
+        let request = SubRefreshRequest {
+            channel: subscription.settings.channel.clone(),
+            token: subscription.token.clone(),
+            ..Default::default()
+        };
+        let command = self.calls.send(Purpose::SubRefresh(id), request);
+        self.timers
+            .set(Timer::Command(command), now, self.settings.timeout);
+        self.set_sub_refreshing(id, Refreshing::Sent(command));
+    }
+
+    /// The server has answered a renewal, or not.
+    pub(super) fn sub_refreshed(
+        &mut self,
+        now: Instant,
+        id: SubscriptionId,
+        command: u32,
+        answer: Result<SubRefreshResult, RequestError>,
+    ) {
+        let expected = Refreshing::Sent(command);
+        if !self
+            .subscriptions
+            .get(&id)
+            .is_some_and(|subscription| subscription.is_refreshing(expected))
+        {
+            return;
+        }
+        self.set_sub_refreshing(id, Refreshing::No);
+        match answer {
+            Ok(result) if result.expires => self.timers.set(Timer::SubRefresh(id), now, ttl(result.ttl)),
+            Ok(_) => {}
+            Err(RequestError::Refused(error)) if !error.temporary => {
+                self.end_subscription(now, id, Reason::new(error.code, error.message), true);
+            }
+            Err(error) => {
+                self.tell(id, SubscriptionEvent::Error(SubscriptionError::Refresh(error)));
+                self.retry_sub_refresh(now, id);
+            }
+        }
+    }
+
+    fn retry_sub_refresh(&mut self, now: Instant, id: SubscriptionId) {
+        let wait = REFRESH_RETRY.min
+            + self
+                .random
+                .up_to(REFRESH_RETRY.max.saturating_sub(REFRESH_RETRY.min));
+        self.set_sub_refreshing(id, Refreshing::No);
+        self.timers.set(Timer::SubRefresh(id), now, wait);
+    }
+
+    /// A subscribe was not answered: what the server makes of it cannot be known in this connection.
+    pub(super) fn subscribe_timed_out(&mut self, now: Instant, id: SubscriptionId) {
+        let error = SubscriptionError::Subscribe(RequestError::Timeout);
+        self.tell(id, SubscriptionEvent::Error(error));
+        self.lose_link(now, connecting::SUBSCRIBE_TIMEOUT);
+    }
+
+    /// Ends what the present stage has going.
+    fn leave_stage(&mut self, id: SubscriptionId) {
+        self.timers.cancel(Timer::Resubscribe(id));
+        self.timers.cancel(Timer::SubRefresh(id));
+        if let Some(Subscription {
+            stage: Stage::Subscribed { lane: Some(lane), .. },
+            ..
+        }) = self.subscriptions.get(&id)
+        {
+            self.lanes.end(*lane);
+        }
+    }
+
+    fn set_stage(&mut self, id: SubscriptionId, stage: Stage) {
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.stage = stage;
+        }
+    }
+
+    fn set_sub_refreshing(&mut self, id: SubscriptionId, refreshing: Refreshing) {
+        if let Some(subscription) = self.subscriptions.get_mut(&id) {
+            subscription.set_refreshing(refreshing);
+        }
+    }
+
+    fn tell(&mut self, id: SubscriptionId, event: SubscriptionEvent) {
+        self.outputs.push_back(Output::Subscription(id, event));
+    }
+}
+
+/// What the application is told of a subscription that was opened, and the publications that it is given next.
+pub(super) fn opened(result: SubscribeResult) -> (Subscribed, Vec<Publication>) {
+    let publications: Vec<_> = result.publications.into_iter().map(Publication::from).collect();
+    let known = result.recoverable || result.positioned;
+    let event = Subscribed {
+        recoverable: result.recoverable,
+        positioned: result.positioned,
+        was_recovering: result.was_recovering,
+        recovered: result.recovered,
+        recovered_publications: publications.len(),
+        recovery_reason: result.recovery_reason,
+        position: known.then(|| Position::new(Epoch::from(result.epoch), result.offset.into())),
+        data: result.data,
+    };
+    (event, publications)
+}
