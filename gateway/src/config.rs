@@ -38,6 +38,7 @@ pub use report::{Finding, Report, Severity};
 pub use schema::Schema;
 pub use server::{
     ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
+    WebTransportOptions,
 };
 pub use settings::Settings;
 pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
@@ -73,6 +74,8 @@ pub struct Config {
     pub api: Option<ApiOptions>,
     /// The WebSocket endpoint; `None`: not served.
     pub websocket: Option<WebSocketOptions>,
+    /// The WebTransport endpoint; `None`: not served.
+    pub webtransport: Option<WebTransportOptions>,
     /// How the gateway ends.
     pub shutdown: ShutdownOptions,
     /// The secrets that were made up because nothing was configured; `None`: something was.
@@ -128,6 +131,7 @@ impl Config {
             channel: channels::channel(&raw.channel, report),
             api: server::api(&raw.http_api, report),
             websocket: server::websocket(&raw.websocket, report),
+            webtransport: server::webtransport(&raw.webtransport, report),
             shutdown: server::shutdown(&raw.shutdown, report),
             allowed_origins: raw.client.allowed_origins,
             demo,

@@ -13,8 +13,8 @@
 //! * [`effects`]: what sessions want done, begun in their order.
 //! * [`driver`]: the connection's task: frames in, batches out.
 //! * [`outbound`]: the queue between them.
-//! * [`host`]: what all connections of a gateway share; [`entrance`]: how they begin, [`endpoint`]: over WebSocket;
-//!   [`shutdown`]: how all of them end; [`local`]: what the cluster asks of them.
+//! * [`host`]: what all connections of a gateway share; [`entrance`]: how they begin, [`endpoint`]: over WebSocket,
+//!   [`webtransport`]: over WebTransport; [`shutdown`]: how all of them end; [`local`]: what the cluster asks of them.
 //!
 //! Locks are taken in this order: a channel's (the router's), a connection's, its queue's.
 
@@ -28,6 +28,7 @@ pub mod host;
 pub mod local;
 pub mod outbound;
 pub mod shutdown;
+pub mod webtransport;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

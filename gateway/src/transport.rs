@@ -5,13 +5,16 @@
 //!
 //! * [`websocket`]: WebSocket over HTTP/1.1.
 //! * [`stream`]: messages on a stream of bytes: native QUIC's control stream, WebTransport's one stream.
-//! * [`origin`]: which web pages may connect.
+//! * [`webtransport`]: WebTransport over HTTP/3.
+//! * [`origin`]: which web pages may connect; [`query`]: what the URL says.
 //! * `scratch`: the one buffer of a thread that all connections read into.
 
 pub mod origin;
+pub mod query;
 mod scratch;
 pub mod stream;
 pub mod websocket;
+pub mod webtransport;
 
 use std::future::Future;
 use std::io;

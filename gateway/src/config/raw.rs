@@ -10,7 +10,7 @@ mod client;
 mod cluster;
 mod server;
 
-pub use api::{Health, HttpApi, Page, Prometheus, WebSocket};
+pub use api::{Health, HttpApi, Page, Prometheus, WebSocket, WebTransport};
 pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
 pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, Shard};
@@ -44,6 +44,8 @@ pub struct Raw {
     pub http_api: HttpApi,
     /// The WebSocket endpoint.
     pub websocket: WebSocket,
+    /// The WebTransport endpoint.
+    pub webtransport: WebTransport,
     /// The Prometheus endpoint.
     pub prometheus: Prometheus,
     /// The liveness endpoint.

@@ -100,6 +100,15 @@ pub struct WebSocketOptions {
     pub write_timeout: Duration,
 }
 
+/// The WebTransport endpoint.
+#[derive(Clone, Debug)]
+pub struct WebTransportOptions {
+    /// Its path.
+    pub path: String,
+    /// Longest message of a client in bytes.
+    pub message_size_limit: usize,
+}
+
 /// How the gateway ends.
 #[derive(Clone, Copy, Debug)]
 pub struct ShutdownOptions {
@@ -272,6 +281,20 @@ pub(super) fn websocket(raw: &raw::WebSocket, report: &mut Report) -> Option<Web
         path: raw.handler_prefix.clone(),
         message_size_limit: raw.message_size_limit as usize,
         write_timeout: raw.write_timeout.get(),
+    })
+}
+
+pub(super) fn webtransport(raw: &raw::WebTransport, report: &mut Report) -> Option<WebTransportOptions> {
+    if !raw.enabled {
+        return None;
+    }
+    check_path("webtransport.handler_prefix", &raw.handler_prefix, report);
+    if raw.message_size_limit == 0 {
+        report.error("webtransport.message_size_limit: 0 lets no message in; write bytes, such as 65536");
+    }
+    Some(WebTransportOptions {
+        path: raw.handler_prefix.clone(),
+        message_size_limit: raw.message_size_limit as usize,
     })
 }
 

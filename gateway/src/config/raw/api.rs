@@ -62,6 +62,28 @@ impl Default for WebSocket {
     }
 }
 
+/// `webtransport`: the WebTransport endpoint, on the UDP port of `quic`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WebTransport {
+    /// Whether it is served; needs `quic.enabled`. Without any configuration it is.
+    pub enabled: bool,
+    /// Where it is served.
+    pub handler_prefix: String,
+    /// Longest message of a client in bytes: its worst cost in memory per connection that sends.
+    pub message_size_limit: u32,
+}
+
+impl Default for WebTransport {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            handler_prefix: "/connection/webtransport".to_owned(),
+            message_size_limit: 65_536,
+        }
+    }
+}
+
 /// `prometheus`: the metrics endpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]

@@ -118,6 +118,19 @@ impl<C: Carrier> StreamTransport<C> {
         })
     }
 
+    /// Sends what is left and `last` behind it, and ends this side's half, as [`close`](Transport::close) does. What
+    /// is left then is the carrier and the client's half.
+    pub(in crate::transport) async fn finish(mut self, last: Bytes) -> (C, C::Recv) {
+        self.stuck.push(last);
+        self.send_rest().await;
+        (self.carrier, self.recv)
+    }
+
+    /// The carrier and the client's half. What was not sent yet is lost.
+    pub(in crate::transport) fn into_parts(self) -> (C, C::Recv) {
+        (self.carrier, self.recv)
+    }
+
     /// Sends what is left, and waits until the client has it; both for a bounded time.
     async fn send_rest(&mut self) {
         let rest = async {

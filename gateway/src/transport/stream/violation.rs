@@ -15,4 +15,7 @@ pub enum Violation {
     /// There is another stream than the one that may be.
     #[error("one stream is all there may be")]
     SecondStream,
+    /// More came beside the stream than can mean anything.
+    #[error("too much came beside the messages")]
+    Flood,
 }

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 
 use super::WebSocket;
 use crate::config::WebSocketOptions;
+use crate::transport::query;
 
 /// What RFC 6455 appends to a client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -156,13 +157,8 @@ fn choose_codec(headers: &HeaderMap, query: &str) -> Result<(Codec, Option<&'sta
             return Ok((codec, codec.subprotocol()));
         }
     }
-    let mut parameters = query.split('&').filter_map(|parameter| parameter.split_once('='));
-    match parameters.find(|(name, _)| *name == "cf_protocol") {
-        Some((_, value)) => Codec::from_query(value)
-            .map(|codec| (codec, None))
-            .ok_or(HandshakeError::Codec),
-        None => Ok((Codec::Json, None)),
-    }
+    let codec = query::choose_codec(query).ok_or(HandshakeError::Codec)?;
+    Ok((codec, None))
 }
 
 fn answer(key: &[u8], subprotocol: Option<&'static str>) -> HeaderMap {
