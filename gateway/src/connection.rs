@@ -44,7 +44,7 @@ use crate::hub::{Membership, Subscriber};
 use crate::registry::ClientId;
 use crate::session::{Effect, Outcome, Output, RequestId, ServerCommand, Session, Start};
 use crate::timers::Sleeper;
-use crate::transport::TransportKind;
+use crate::transport::{Takes, TransportKind};
 pub use close::CloseReason;
 pub use driver::drive;
 use host::Host;
@@ -86,6 +86,12 @@ impl Connection {
     /// [`over`](Self::over).
     #[must_use]
     pub fn open(host: Arc<Host>, transport: TransportKind, codec: Codec) -> Arc<Self> {
+        Self::open_taking(host, transport, codec, Takes::default())
+    }
+
+    /// The same for a client that takes more than one stream.
+    #[must_use]
+    pub fn open_taking(host: Arc<Host>, transport: TransportKind, codec: Codec, takes: Takes) -> Arc<Self> {
         let id = ClientId::random();
         let now = host.clock.now();
         let start = Start {
@@ -95,7 +101,7 @@ impl Connection {
         };
         let session = Session::new(Arc::clone(&host.sessions), start);
         let connection = Arc::new(Self {
-            outbound: Outbound::new(host.sessions.client.queue_max_size),
+            outbound: Outbound::taking(takes, host.sessions.client.queue_max_size, &host.counters.lanes),
             id,
             transport,
             codec,

@@ -16,7 +16,7 @@ use campanile_common::message::Push;
 use campanile_common::{ChannelName, Codec};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
 
-use crate::connection::outbound::Outbound;
+use crate::connection::outbound::{Kind, Outbound};
 pub use encoded::{Encoded, EncodedCounters};
 use losses::Losses;
 pub use members::Members;
@@ -53,9 +53,17 @@ impl<S: Subscriber> Hub<S> {
         }
     }
 
-    fn fan_out(&self, members: &Members<S>, mut encoded: Encoded<'_>, interested: impl Fn(Interest) -> bool) {
-        for member in members.iter().filter(|member| interested(member.interest())) {
-            member.push(&mut encoded);
+    fn publish(&self, members: &Members<S>, message: &dyn Fn() -> Push) {
+        let mut encoded = Encoded::new(message, Some(&self.encoded));
+        for member in members.iter() {
+            member.push(Kind::Publication, &mut encoded);
+        }
+    }
+
+    fn announce(members: &Members<S>, message: &dyn Fn() -> Push) {
+        let mut encoded = Encoded::new(message, None);
+        for member in members.iter().filter(|member| member.interest().join_leave) {
+            member.push(Kind::Notice, &mut encoded);
         }
     }
 
@@ -76,21 +84,13 @@ impl<S: Subscriber> Audience for Hub<S> {
     }
 
     fn deliver(&self, channel: &ChannelName, members: &Members<S>, event: &Event) {
-        let wants_join_leave = |interest: Interest| interest.join_leave;
+        let name = channel.as_str();
         match event {
             Event::Publication(publication) => {
-                let message = || Push::publication(channel.as_str(), (&**publication).into());
-                let encoded = Encoded::new(&message, Some(&self.encoded));
-                self.fan_out(members, encoded, |_| true);
+                self.publish(members, &|| Push::publication(name, (&**publication).into()));
             }
-            Event::Join(info) => {
-                let message = || Push::join(channel.as_str(), (**info).clone());
-                self.fan_out(members, Encoded::new(&message, None), wants_join_leave);
-            }
-            Event::Leave(info) => {
-                let message = || Push::leave(channel.as_str(), (**info).clone());
-                self.fan_out(members, Encoded::new(&message, None), wants_join_leave);
-            }
+            Event::Join(info) => Self::announce(members, &|| Push::join(name, (**info).clone())),
+            Event::Leave(info) => Self::announce(members, &|| Push::leave(name, (**info).clone())),
             Event::Lost(reason) => self.lose(members, *reason),
         }
     }

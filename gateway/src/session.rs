@@ -69,7 +69,7 @@ use campanile_common::{Disconnect, DisconnectCode, ErrorCode, Timestamp};
 
 pub use command::{ServerCommand, ServerRefresh, ServerSubscribe, SubscriptionSettings};
 pub use context::{SessionContext, Start};
-pub use effect::{Effect, HistorySpec, Output, PublishSpec, Recover, RequestId, SubscribeSpec};
+pub use effect::{Delivery, Effect, HistorySpec, Output, PublishSpec, Recover, RequestId, SubscribeSpec};
 pub use outcome::{Joined, Outcome, Recovery};
 pub(crate) use publish::fits as payload_fits;
 

@@ -23,6 +23,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use campanile_common::Disconnect;
 
+use crate::connection::outbound::Outbound;
+
 /// Bytes that go out in one write at most, if there is more than one piece: large enough that the cost of a system
 /// call no longer shows, small enough that a client on a slow line gets whole messages now and then.
 pub const MAX_BATCH_BYTES: usize = 64 * 1024;
@@ -42,8 +44,28 @@ pub trait Transport: Send + Unpin + 'static {
     /// Goes on sending; ready once everything is sent.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), End>>;
 
+    /// On which ways it can send beside the one that all transports have; the same from the beginning to the end.
+    fn takes(&self) -> Takes {
+        Takes::default()
+    }
+
+    /// Sends what goes on other ways than behind the replies, as fast as each of them takes it. Ready only if the
+    /// connection carries nothing any more. Transports of a single stream have nothing to do here.
+    fn poll_lanes(&mut self, _cx: &mut Context<'_>, _outbound: &Outbound) -> Poll<End> {
+        Poll::Pending
+    }
+
     /// Ends the connection and, as far as the client still listens, tells it why. Takes a bounded time.
     fn close(self, farewell: Farewell) -> impl Future<Output = ()> + Send;
+}
+
+/// On which ways a client takes what is sent to it, beside the one stream that every transport has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Takes {
+    /// Streams for single subscriptions.
+    pub lanes: bool,
+    /// Datagrams.
+    pub datagrams: bool,
 }
 
 /// A kind of transport.

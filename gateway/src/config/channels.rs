@@ -109,6 +109,7 @@ fn namespace_options(
             pattern => regex(&format!("{section}.channel_regex"), pattern, report),
         },
         publication_format: format(section, raw, channel, report),
+        quic_datagrams: raw.quic_datagrams,
     };
     check_stream(section, &mut options, report);
     options
@@ -117,6 +118,12 @@ fn namespace_options(
 /// Half a stream is none, and without a stream there is no position to watch over or to recover from.
 fn check_stream(section: &str, options: &mut NamespaceOptions, report: &mut Report) {
     if options.stream().is_some() {
+        if options.quic_datagrams {
+            report.error(format!(
+                "{section}.quic_datagrams: datagrams may be lost, which a stream promises not to; leave out either this or \
+                 history_size and history_ttl"
+            ));
+        }
         return;
     }
     if options.history_size > 0 || !options.history_ttl.is_zero() {

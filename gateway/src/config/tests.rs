@@ -237,6 +237,10 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
             "cluster.move_rate: invalid value: string \"fast\", expected a number of bytes",
         ),
         (
+            "channel: {namespaces: [{name: a, quic_datagrams: true, history_size: 1, history_ttl: 1s}]}",
+            "channel.namespaces[0].quic_datagrams: datagrams may be lost",
+        ),
+        (
             "channel: {namespaces: [{name: a, force_recovery: true}]}",
             "channel.namespaces[0].force_recovery: nothing can be",
         ),

@@ -1,5 +1,7 @@
 //! What is counted about connections.
 
+use std::sync::Arc;
+
 use campanile_common::{Codec, ErrorCode};
 use campanile_shard_router::audience::LossReason;
 use metrics::{Counter, Gauge, Unit};
@@ -26,6 +28,17 @@ pub struct Counters {
     lost: Vec<(LossReason, Counter)>,
     /// Subscriptions of this gateway's clients.
     pub subscriptions: Gauge,
+    /// What goes on other ways than behind the replies.
+    pub lanes: Arc<LaneCounters>,
+}
+
+/// The handles of the metrics about streams and datagrams of single subscriptions.
+#[derive(Debug)]
+pub struct LaneCounters {
+    refused: Counter,
+    datagrams_sent: Counter,
+    datagrams_too_large: Counter,
+    datagrams_dropped: Counter,
 }
 
 const CODECS: usize = Codec::ALL.len();
@@ -111,6 +124,7 @@ impl Counters {
                 })
                 .into(),
             subscriptions: metrics::gauge!("campanile_subscriptions"),
+            lanes: Arc::new(LaneCounters::register()),
         }
     }
 
@@ -152,6 +166,50 @@ impl Counters {
 
     pub(super) fn lost(&self, reason: LossReason) {
         increment(&self.lost, &reason);
+    }
+}
+
+impl LaneCounters {
+    /// The metrics of the installed recorder.
+    #[must_use]
+    pub fn register() -> Self {
+        const DATAGRAMS: &str = "campanile_quic_datagrams_total";
+        metrics::describe_counter!(
+            DATAGRAMS,
+            "Publications for clients that take datagrams: sent, too large and sent on a stream, or dropped because newer \
+             ones waited."
+        );
+        metrics::describe_counter!(
+            "campanile_quic_streams_refused_total",
+            "Subscriptions that share the control stream because their client takes no more streams."
+        );
+        let datagrams = |outcome: &'static str| metrics::counter!(DATAGRAMS, "outcome" => outcome);
+        Self {
+            refused: metrics::counter!("campanile_quic_streams_refused_total"),
+            datagrams_sent: datagrams("sent"),
+            datagrams_too_large: datagrams("too_large"),
+            datagrams_dropped: datagrams("dropped"),
+        }
+    }
+
+    /// A subscription got no stream.
+    pub fn refused(&self) {
+        self.refused.increment(1);
+    }
+
+    /// A publication went as a datagram.
+    pub fn datagram_sent(&self) {
+        self.datagrams_sent.increment(1);
+    }
+
+    /// A publication was too large for a datagram.
+    pub fn too_large(&self) {
+        self.datagrams_too_large.increment(1);
+    }
+
+    /// So many publications were dropped.
+    pub fn dropped(&self, count: u64) {
+        self.datagrams_dropped.increment(count);
     }
 }
 

@@ -12,7 +12,7 @@ use campanile_common::CommandFrames;
 use super::outbound::Next;
 use super::{CloseReason, Connection};
 use crate::registry::Permit;
-use crate::transport::Transport;
+use crate::transport::{End, Transport};
 
 /// Commands that a connection may send before others get their turn.
 const COMMANDS_PER_TURN: usize = 64;
@@ -61,7 +61,10 @@ impl<T: Transport> Driver<T> {
         if let Poll::Ready(reason) = self.poll_read(cx) {
             return Poll::Ready(reason);
         }
-        self.poll_write(cx)
+        if let Poll::Ready(reason) = self.poll_write(cx) {
+            return Poll::Ready(reason);
+        }
+        self.poll_lanes(cx).map(CloseReason::End)
     }
 
     /// Carries out commands, as long as the session accepts them.
@@ -130,6 +133,18 @@ impl<T: Transport> Driver<T> {
             batch.clear();
             Poll::Ready(sent.err().map(CloseReason::End))
         })
+    }
+
+    fn poll_lanes(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Self {
+            connection,
+            transport,
+            ..
+        } = self;
+        match transport {
+            Some(transport) => transport.poll_lanes(cx, &connection.outbound),
+            None => Poll::Pending,
+        }
     }
 
     /// Undoes what was done for the connection, then tells the client.

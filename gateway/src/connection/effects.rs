@@ -14,10 +14,13 @@ use campanile_shard_router::router::{
 };
 use campanile_shard_router::shard::Announcement;
 
+use super::outbound::{LaneId, Route};
 use super::{Begin, Connection};
 use crate::config::options::RecoveryMode;
 use crate::hub::{Interest, Members, Membership};
-use crate::session::{Effect, HistorySpec, Joined, Outcome, PublishSpec, Recovery, RequestId, SubscribeSpec};
+use crate::session::{
+    Delivery, Effect, HistorySpec, Joined, Outcome, PublishSpec, Recovery, RequestId, SubscribeSpec,
+};
 
 impl Connection {
     /// Begins an effect. Not with the connection locked.
@@ -83,6 +86,7 @@ impl Connection {
             recovery_limit,
             presence,
             wants_join_leave,
+            delivery,
         } = spec;
         let interest = Interest {
             positioned,
@@ -103,6 +107,7 @@ impl Connection {
                 log_failure("presence entry", &channel, entered);
             }
             let join = |members: &mut Members<Self>, subscribed: &Subscribed| {
+                let interest = (interest, delivery);
                 self.join(members, &channel, interest, (request, joined(subscribed)));
             };
             self.host.router.subscribe(channel.clone(), options, join).await
@@ -123,20 +128,31 @@ impl Connection {
         self: &Arc<Self>,
         members: &mut Members<Self>,
         channel: &ChannelName,
-        interest: Interest,
+        (interest, delivery): (Interest, Delivery),
         (request, joined): (RequestId, Joined),
     ) {
-        let membership = Membership::new(Arc::clone(self), channel.clone(), interest);
+        let mut state = self.state.lock();
+        // With the connection locked: their numbers ascend in the order in which the client is told them.
+        let route = self.route(delivery);
+        let membership = Membership::new(Arc::clone(self), channel.clone(), interest, route);
         members.insert(Arc::clone(&membership));
         self.host.counters.subscriptions.increment(1);
-        let mut state = self.state.lock();
         state.memberships.reserve_exact(1);
         state.memberships.push(membership);
-        let outcome = Outcome::Subscribed(Ok(joined));
+        let lane = route.lane().map(LaneId::get);
+        let outcome = Outcome::Subscribed(Ok(Joined { lane, ..joined }));
         state
             .session
             .handle_outcome(self.host.clock.now(), request, outcome);
         self.settle(&mut state);
+    }
+
+    fn route(&self, delivery: Delivery) -> Route {
+        match delivery {
+            Delivery::Control => Route::Control,
+            Delivery::Stream => self.outbound.new_route(false),
+            Delivery::Datagrams => self.outbound.new_route(true),
+        }
     }
 
     fn unsubscribe(&self, channel: &ChannelName, membership: Option<&Arc<Membership<Self>>>) {
@@ -231,6 +247,7 @@ fn joined(subscribed: &Subscribed) -> Joined {
             Some(RecoveryOutcome::Recovered) => Recovery::Recovered,
             Some(RecoveryOutcome::Lost(reason)) => Recovery::Lost(reason),
         },
+        lane: None,
     }
 }
 

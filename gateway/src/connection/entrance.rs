@@ -60,7 +60,7 @@ impl Entrance {
 
     /// Opens a connection on a transport, and leaves it to a task of its own.
     pub fn begin<T: Transport>(&self, kind: TransportKind, codec: Codec, transport: T, place: Permit) {
-        let connection = Connection::open(Arc::clone(&self.host), kind, codec);
+        let connection = Connection::open_taking(Arc::clone(&self.host), kind, codec, transport.takes());
         if self.host.admission.is_closed() {
             // It came in just before the door closed, and may have been missed by the goodbyes.
             goodbye(&connection);

@@ -1,7 +1,11 @@
 //! What waits to be sent to one client.
 
+mod apart;
+mod datagrams;
+mod lanes;
+mod liveness;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -9,6 +13,11 @@ use campanile_common::{Disconnect, DisconnectCode};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::transport::{MAX_BATCH_BYTES, MAX_BATCH_PIECES};
+use apart::Apart;
+pub use apart::Kind;
+pub use datagrams::Datagram;
+pub use lanes::{Sent, Turn};
+pub use liveness::{LaneId, Liveness, Route, Tag};
 
 /// The queue of one connection: encoded replies, in order, up to a budget of bytes.
 ///
@@ -18,29 +27,29 @@ use crate::transport::{MAX_BATCH_BYTES, MAX_BATCH_PIECES};
 ///
 /// The first reply of a connection answers its connect command. What subscriptions of the server bring before that
 /// waits behind it.
+///
+/// For a client that takes more than one stream, the pushes of its subscriptions wait in lanes of their own, and some
+/// publications to go out as datagrams. The budget is one for all of them, but for datagrams, which are dropped
+/// before they cost much.
 #[derive(Debug)]
 pub struct Outbound {
     queue: Mutex<Queue>,
-    budget: usize,
+    budget: u32,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     pieces: VecDeque<Bytes>,
-    cost: usize,
+    /// Of these pieces. 32 bits, so that the queue is not larger for what few connections have.
+    cost: u32,
     /// Whether the first reply is there. Before, nothing is sent.
     open: bool,
     /// The connection is to be closed once the queue is empty; nothing is added any more.
     end: Option<Box<Disconnect>>,
     /// The writer, while it waits.
     writer: Option<Waker>,
-}
-
-/// Whether a subscription still goes on. It changes under the lock of the connection's queue, so that nothing is
-/// queued for a subscription after its end.
-#[derive(Debug, Default)]
-pub struct Liveness {
-    ended: AtomicBool,
+    /// What does not go behind the replies, where the client takes it.
+    apart: Option<Box<Apart>>,
 }
 
 /// What the writer has to do next.
@@ -55,13 +64,16 @@ pub enum Next {
 /// What a piece costs beside its bytes: its place in the queue.
 const OVERHEAD: usize = size_of::<Bytes>();
 
+/// The largest budget: costs are counted in 32 bits, and one piece above the budget may be on top.
+const MAX_BUDGET: usize = 1 << 31;
+
 impl Outbound {
-    /// An empty queue. `budget` is in bytes.
+    /// An empty queue. `budget` is in bytes; more than 2 GiB is 2 GiB.
     #[must_use]
     pub fn new(budget: usize) -> Self {
         Self {
             queue: Mutex::default(),
-            budget,
+            budget: u32::try_from(budget.min(MAX_BUDGET)).unwrap_or(u32::MAX),
         }
     }
 
@@ -72,17 +84,23 @@ impl Outbound {
             queue.add(reply, self.budget);
         } else if queue.end.is_none() {
             queue.open = true;
-            queue.cost += reply.len() + OVERHEAD;
+            queue.cost += cost(&reply);
             queue.pieces.push_front(reply);
         }
         Self::wake_writer(queue);
     }
 
-    /// Queues a piece of a subscription, unless the subscription has ended.
-    pub fn push_live(&self, liveness: &Liveness, piece: Bytes) {
+    /// Queues a piece of a subscription on its way, unless the subscription has ended.
+    pub fn push_live(&self, liveness: &Liveness, kind: Kind, piece: Bytes) {
         let mut queue = self.queue.lock();
-        if !liveness.ended.load(Ordering::Relaxed) {
-            queue.add(piece, self.budget);
+        if liveness.is_over() {
+            return;
+        }
+        let wake = match liveness.route() {
+            Route::Control => queue.add(piece, self.budget),
+            route => queue.add_apart(route, kind, piece, self.budget),
+        };
+        if wake {
             Self::wake_writer(queue);
         }
     }
@@ -97,8 +115,16 @@ impl Outbound {
 
     /// Ends a subscription: of what is queued from now on, nothing belongs to it. Whether it was live.
     pub fn end(&self, liveness: &Liveness) -> bool {
-        let _queue = self.queue.lock();
-        !liveness.ended.swap(true, Ordering::Relaxed)
+        let mut queue = self.queue.lock();
+        if !liveness.end() {
+            return false;
+        }
+        if let Some(lane) = liveness.route().lane()
+            && queue.end_apart(lane)
+        {
+            Self::wake_writer(queue);
+        }
+        true
     }
 
     /// Closes the connection once what waits is sent. The first wins.
@@ -124,10 +150,11 @@ impl Outbound {
             queue.take(batch);
             return Poll::Ready(Next::Send);
         }
-        if let Some(end) = &queue.end {
-            return Poll::Ready(Next::Close((**end).clone()));
+        match &queue.end {
+            // What can be sent at once on other streams goes first.
+            Some(end) if !queue.has_turns() => return Poll::Ready(Next::Close((**end).clone())),
+            _ => queue.wait(cx),
         }
-        queue.wait(cx);
         Poll::Pending
     }
 
@@ -147,38 +174,42 @@ impl Outbound {
 }
 
 impl Queue {
-    fn add(&mut self, piece: Bytes, budget: usize) {
-        if self.end.is_some() {
-            return;
+    /// Lets a piece wait behind the replies. Whether the writer has something to do.
+    fn add(&mut self, piece: Bytes, budget: u32) -> bool {
+        if self.admit(cost(&piece), budget) {
+            self.cost += cost(&piece);
+            self.pieces.push_back(piece);
         }
-        let cost = self.cost + piece.len() + OVERHEAD;
+        true
+    }
+
+    /// Whether something of this cost may wait. If it is too much, everything is dropped and the connection ends.
+    fn admit(&mut self, cost: u32, budget: u32) -> bool {
+        if self.end.is_some() {
+            return false;
+        }
+        let waiting = self.cost + self.apart.as_ref().map_or(0, |apart| apart.cost());
         // A piece that is alone is let through whatever its length: it cannot become shorter by a reconnect.
-        if cost > budget && self.cost > 0 {
+        let fits = waiting == 0 || waiting.saturating_add(cost) <= budget;
+        if !fits {
             self.drop_all();
             self.end = Some(Box::new(DisconnectCode::Slow.into()));
-        } else {
-            self.pieces.push_back(piece);
-            self.cost = cost;
         }
+        fits
     }
 
     /// Moves pieces to `batch` up to the limits of one write, at least one.
     fn take(&mut self, batch: &mut Vec<Bytes>) {
-        let mut bytes = 0;
-        while let Some(piece) = self.pieces.front() {
-            bytes += piece.len();
-            if !batch.is_empty() && (bytes > MAX_BATCH_BYTES || batch.len() == MAX_BATCH_PIECES) {
-                return;
-            }
-            self.cost -= piece.len() + OVERHEAD;
-            batch.extend(self.pieces.pop_front());
-        }
-        self.pieces = VecDeque::new();
+        take_batch(&mut self.pieces, batch);
+        self.cost -= batch.iter().map(cost).sum::<u32>();
     }
 
     fn drop_all(&mut self) {
         self.pieces = VecDeque::new();
         self.cost = 0;
+        if let Some(apart) = &mut self.apart {
+            apart.drop_all();
+        }
     }
 
     fn wait(&mut self, cx: &Context<'_>) {
@@ -187,6 +218,24 @@ impl Queue {
             None => self.writer = Some(cx.waker().clone()),
         }
     }
+}
+
+/// What a piece costs while it waits. None is as long as 32 bits can tell: no transport and no API lets it in.
+fn cost(piece: &Bytes) -> u32 {
+    u32::try_from(piece.len() + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+/// Moves pieces to `batch`, which must be empty, up to the limits of one write; at least one, if there is one.
+fn take_batch(pieces: &mut VecDeque<Bytes>, batch: &mut Vec<Bytes>) {
+    let mut bytes = 0;
+    while let Some(piece) = pieces.front() {
+        bytes += piece.len();
+        if !batch.is_empty() && (bytes > MAX_BATCH_BYTES || batch.len() == MAX_BATCH_PIECES) {
+            return;
+        }
+        batch.extend(pieces.pop_front());
+    }
+    *pieces = VecDeque::new();
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use campanile_common::ChannelName;
 
 use super::{Encoded, Subscriber};
-use crate::connection::outbound::Liveness;
+use crate::connection::outbound::{Kind, Liveness, Route, Tag};
 
 /// A subscription, as the hub and its connection share it.
 #[derive(Debug)]
 pub struct Membership<S> {
     subscriber: Arc<S>,
     channel: ChannelName,
-    interest: Interest,
+    /// And the [`Interest`].
     liveness: Liveness,
     /// Where it is in its channel's [`Members`](super::Members). Changes only with them, under the channel's lock.
     pub(super) slot: AtomicU32,
@@ -30,12 +30,12 @@ pub struct Interest {
 
 impl<S: Subscriber> Membership<S> {
     /// A subscription that is live, but in no channel's [`Members`](super::Members) yet.
-    pub fn new(subscriber: Arc<S>, channel: ChannelName, interest: Interest) -> Arc<Self> {
+    pub fn new(subscriber: Arc<S>, channel: ChannelName, interest: Interest, route: Route) -> Arc<Self> {
+        let tag = Tag::new(interest.positioned, interest.join_leave);
         Arc::new(Self {
             subscriber,
             channel,
-            interest,
-            liveness: Liveness::default(),
+            liveness: Liveness::new(route, tag),
             slot: AtomicU32::new(u32::MAX),
         })
     }
@@ -52,13 +52,17 @@ impl<S: Subscriber> Membership<S> {
 
     /// What it gets.
     pub fn interest(&self) -> Interest {
-        self.interest
+        let (positioned, join_leave) = self.liveness.tag().get();
+        Interest {
+            positioned,
+            join_leave,
+        }
     }
 
     /// Queues a push, unless the subscription has ended.
-    pub fn push(&self, encoded: &mut Encoded<'_>) {
+    pub fn push(&self, kind: Kind, encoded: &mut Encoded<'_>) {
         let piece = encoded.get(self.subscriber.codec());
-        self.subscriber.outbound().push_live(&self.liveness, piece);
+        self.subscriber.outbound().push_live(&self.liveness, kind, piece);
     }
 
     /// Ends it: nothing is queued for it from now on. Whether it was live.

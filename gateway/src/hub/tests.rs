@@ -7,6 +7,8 @@ use campanile_common::{Offset, Timestamp};
 use campanile_shard_router::publication::Publication;
 use parking_lot::Mutex;
 
+use crate::connection::outbound::Route;
+
 use super::losses::{AT_LEAST, STEP};
 use super::*;
 
@@ -52,7 +54,7 @@ fn member(codec: Codec, interest: Interest) -> Arc<Membership<Client>> {
     };
     client.outbound.push("connected".into());
     assert_eq!(client.received().len(), 1);
-    Membership::new(Arc::new(client), channel(), interest)
+    Membership::new(Arc::new(client), channel(), interest, Route::Control)
 }
 
 fn members(list: &[Arc<Membership<Client>>]) -> Members<Client> {

@@ -116,6 +116,20 @@ pub struct SubscribeSpec {
     pub presence: Option<ClientInfo>,
     /// Whether the client gets join and leave messages.
     pub wants_join_leave: bool,
+    /// The ways that its pushes may take.
+    pub delivery: Delivery,
+}
+
+/// The ways that the pushes of a subscription may take, to a client that takes more than one stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Behind the replies: the client cannot be told the subscription's number.
+    #[default]
+    Control,
+    /// On a stream of their own.
+    Stream,
+    /// On a stream of their own, publications also as datagrams.
+    Datagrams,
 }
 
 /// A wish to be given what was missed.

@@ -33,6 +33,8 @@ pub struct Joined {
     pub publications: Vec<Arc<Publication>>,
     /// Whether recovery was complete.
     pub recovery: Recovery,
+    /// The subscription's number, if its pushes take another way than behind the replies.
+    pub lane: Option<u32>,
 }
 
 /// What became of the wish to recover.

@@ -10,7 +10,7 @@ use super::command::SubscriptionSettings;
 use super::outcome::{Joined, Recovery};
 use super::subscriptions::Traits;
 use super::wire;
-use super::{Recover, SubscribeSpec};
+use super::{Delivery, Recover, SubscribeSpec};
 use crate::auth::Switch;
 use crate::config::options::{NamespaceOptions, RecoveryMode};
 
@@ -31,6 +31,7 @@ pub(super) struct Plan {
     pub(super) recover_from: Option<Position>,
     mode: RecoveryMode,
     stream: Option<StreamLimits>,
+    datagrams: bool,
 }
 
 impl Plan {
@@ -68,6 +69,7 @@ impl Plan {
             recover_from: None,
             mode: options.recovery_mode,
             stream,
+            datagrams: options.quic_datagrams,
         }
     }
 
@@ -82,7 +84,7 @@ impl Plan {
         self.grant_positioning();
     }
 
-    /// The same as the driver is told.
+    /// The same as the driver is told, for a client that can be told the subscription's number.
     pub(super) fn spec(&self, info: ClientInfo, recovery_limit: u32) -> SubscribeSpec {
         let recover = |position| Recover {
             position,
@@ -99,6 +101,11 @@ impl Plan {
             recovery_limit,
             presence: self.traits.presence.then_some(info),
             wants_join_leave: self.wants_join_leave,
+            delivery: if self.datagrams {
+                Delivery::Datagrams
+            } else {
+                Delivery::Stream
+            },
         }
     }
 
@@ -111,6 +118,7 @@ impl Plan {
             positioned: self.traits.positioned,
             data: self.data.clone(),
             was_recovering: self.recover_from.is_some(),
+            id: joined.lane.map_or(0, i64::from),
             ..SubscribeResult::default()
         };
         if let Some(position) = joined.position.filter(|_| self.traits.positioned) {

@@ -11,7 +11,7 @@ use super::outcome::Joined;
 use super::pending::{Attempt, Ending, Origin, Request};
 use super::plan::Plan;
 use super::subscriptions::{Retry, Stage, Subscription};
-use super::{Effect, Phase, RequestId, Session};
+use super::{Delivery, Effect, Phase, RequestId, Session};
 
 /// `flag` of a subscribe request: fail with error 112 rather than begin with something missing.
 const REJECT_UNRECOVERED: i64 = 2;
@@ -80,7 +80,11 @@ impl Session {
         }
         let channel = plan.channel.clone();
         let info = self.client_info(plan.info.clone());
-        let spec = Box::new(plan.spec(info, self.context.client.recovery_max_publication_limit));
+        let mut spec = Box::new(plan.spec(info, self.context.client.recovery_max_publication_limit));
+        if matches!(origin, Origin::Server { .. }) {
+            // Its subscribe push has no room for a number.
+            spec.delivery = Delivery::Control;
+        }
         let mut subscription = Subscription {
             channel: channel.clone(),
             info: plan.info.clone(),

@@ -4,6 +4,7 @@ mod connect;
 mod driver;
 mod history;
 mod kit;
+mod lanes;
 mod permissions;
 mod property;
 mod publish;

@@ -48,6 +48,8 @@ pub struct NamespaceOptions {
     pub channel_regex: Option<Regex>,
     /// What a publication's payload must be.
     pub publication_format: PublicationFormat,
+    /// Publications may be sent as datagrams, and so be lost, to clients that take them. Never with a stream.
+    pub quic_datagrams: bool,
 }
 
 impl Default for NamespaceOptions {
@@ -71,6 +73,7 @@ impl Default for NamespaceOptions {
             allow_user_limited_channels: false,
             channel_regex: None,
             publication_format: PublicationFormat::NotEmpty,
+            quic_datagrams: false,
         }
     }
 }

@@ -100,4 +100,6 @@ pub struct Namespace {
     pub channel_regex: String,
     /// `json`, `json_object`, `binary`; empty: `channel.publication_data_format`.
     pub publication_data_format: String,
+    /// Sends publications as datagrams, which may be lost, to QUIC clients that take them.
+    pub quic_datagrams: bool,
 }

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 use super::*;
@@ -138,11 +138,11 @@ fn nothing_of_an_ended_subscription_is_queued() {
     let (_, waker) = writer();
     let (first, second) = (Liveness::default(), Liveness::default());
     outbound.push("0".into());
-    outbound.push_live(&first, "1".into());
+    outbound.push_live(&first, Kind::Publication, "1".into());
     assert!(outbound.end(&first));
     assert!(!outbound.end(&first));
-    outbound.push_live(&first, "stray".into());
-    outbound.push_live(&second, "2".into());
+    outbound.push_live(&first, Kind::Publication, "stray".into());
+    outbound.push_live(&second, Kind::Publication, "2".into());
     assert_eq!(next(&outbound, &waker).1, ["0", "1", "2"]);
 }
 
@@ -150,7 +150,7 @@ fn nothing_of_an_ended_subscription_is_queued() {
 fn what_comes_before_the_first_reply_waits_behind_it() {
     let outbound = Outbound::new(1000);
     let (wakes, waker) = writer();
-    outbound.push_live(&Liveness::default(), "publication".into());
+    outbound.push_live(&Liveness::default(), Kind::Publication, "publication".into());
     assert_eq!(next(&outbound, &waker).0, Poll::Pending);
     outbound.push("connected".into());
     outbound.push("more".into());
@@ -163,8 +163,15 @@ fn what_comes_before_the_first_reply_waits_behind_it() {
 fn a_connection_that_never_gets_a_reply_can_be_closed() {
     let outbound = Outbound::new(1000);
     let (_, waker) = writer();
-    outbound.push_live(&Liveness::default(), "publication".into());
+    outbound.push_live(&Liveness::default(), Kind::Publication, "publication".into());
     outbound.close(DisconnectCode::Stale.into());
     let closed = Next::Close(DisconnectCode::Stale.into());
     assert_eq!(next(&outbound, &waker).0, Poll::Ready(closed));
+}
+
+#[test]
+fn what_every_connection_and_subscription_has_is_small() {
+    // Connections with a queue of 88 bytes fill an allocation of 512 bytes.
+    assert!(size_of::<Outbound>() <= 88, "{} bytes", size_of::<Outbound>());
+    assert_eq!(size_of::<Liveness>(), 4);
 }

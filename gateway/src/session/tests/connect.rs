@@ -363,6 +363,7 @@ fn lost_positions_are_told_with_their_reason() {
         position: Some(position(9)),
         publications: Vec::new(),
         recovery: Recovery::Lost(reason),
+        lane: None,
     };
     kit.outcome(request, Outcome::Subscribed(Ok(joined)));
     let output = kit.outputs().into_iter().find_map(|output| match output {

@@ -133,6 +133,7 @@ impl Account {
                     } else {
                         Recovery::NotAsked
                     },
+                    lane: None,
                 };
                 if good {
                     self.live.insert(channel);

@@ -272,6 +272,7 @@ pub(super) fn recovered(publications: impl IntoIterator<Item = u64>, top: u64) -
         position: Some(position(top)),
         publications: publications.into_iter().map(publication).collect(),
         recovery: Recovery::Recovered,
+        lane: None,
     }))
 }
 

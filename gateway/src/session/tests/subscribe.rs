@@ -81,6 +81,7 @@ fn a_hole_is_told_with_its_reason() {
             position: Some(position(9)),
             publications: Vec::new(),
             recovery: Recovery::Lost(reason),
+            lane: None,
         };
         kit.outcome(request, Outcome::Subscribed(Ok(joined)));
         let result = subscribe_result(&kit.outputs());
