@@ -10,7 +10,6 @@
 //! - its requests ([`Connection::connect`], [`Connection::subscribe`], …): one method per command, that
 //!   waits for the answer.
 //! - [`transport`]: what a connection runs over; [`transport::Dial`] opens it.
-//! - [`TlsOptions`]: whom to believe to be the server.
 //! - [`Closed`], [`OpenError`], [`RequestError`]: what can go wrong, by operation.
 //!
 //! # The way of data
@@ -49,7 +48,6 @@ mod reason;
 mod requests;
 mod shared;
 mod subscription;
-mod tls;
 mod token;
 pub mod transport;
 
@@ -68,6 +66,5 @@ pub use event::{
 pub use events::{ClientEvents, SubscriptionEvents};
 pub use reason::{Reason, connecting, disconnected, subscribing, unsubscribed};
 pub use subscription::{Subscription, SubscriptionBuilder};
-pub use tls::{AuthorityError, CertificateHash, NotAHash, TlsOptions};
 pub use token::TokenError;
 pub use transport::TransportKind;

@@ -25,6 +25,8 @@ use crate::config::{Config, ShutdownOptions, Sources};
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
 use crate::logging;
+use crate::tls::Certificates;
+use crate::udp::{self, Patience, UdpPort};
 
 use gateway::Gateway;
 use lists::Origin;
@@ -66,7 +68,12 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     };
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
-    let sockets = Sockets::bind(&config.http).await?;
+    let certificates = config
+        .quic
+        .as_ref()
+        .map(|quic| Certificates::open(&quic.certificate));
+    let certificates = certificates.transpose()?;
+    let mut sockets = Sockets::bind(&config.http, config.quic.as_ref()).await?;
     let (gateway, api) = Gateway::start(&config, origin, sockets.public())?;
     let endpoints = Endpoints {
         clients: gateway.clients(&config),
@@ -83,11 +90,19 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     if let Some(demo) = &config.demo {
         announce::demo(demo);
     }
+    let udp = sockets.take_udp();
+    let udp = udp.zip(config.quic.clone()).zip(certificates);
+    let udp = udp.map(|((socket, options), certificates)| {
+        let settings = udp::Settings::new(options, Patience::of(&config.client), certificates)
+            .with_webtransport(config.webtransport.clone());
+        UdpPort::serve(socket, &settings, gateway.entrance(&config))
+    });
+    let udp = udp.transpose().context("cannot serve QUIC")?;
     let serving = sockets.serve(routers(&config.http, endpoints));
     signals.next().await;
     tracing::info!("told to end: clients are sent elsewhere; told again, it ends at once");
     tokio::select! {
-        () = end(gateway, serving, &config) => Ok(Exit::Success),
+        () = end(gateway, (serving, udp), &config) => Ok(Exit::Success),
         () = signals.next() => Ok(Exit::Forced),
     }
 }
@@ -97,7 +112,7 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
 const LEAVING: Duration = Duration::from_secs(5);
 
 /// Ends in the reverse order: clients first, while everything that they need is still there.
-async fn end(gateway: Gateway, serving: Serving, config: &Config) {
+async fn end(gateway: Gateway, (serving, udp): (Serving, Option<UdpPort>), config: &Config) {
     let ShutdownOptions { timeout, spread } = config.shutdown;
     let latest = Instant::now() + timeout;
     let for_clients = timeout - LEAVING.min(timeout / 4);
@@ -108,7 +123,13 @@ async fn end(gateway: Gateway, serving: Serving, config: &Config) {
             spread: spread.min(for_clients),
         })
         .await;
-    if timeout_at(clients_latest, serving.stop()).await.is_err() {
+    let closed = async {
+        if let Some(udp) = udp {
+            udp.stop().await;
+        }
+    };
+    let stopped = async { tokio::join!(closed, serving.stop()) };
+    if timeout_at(clients_latest, stopped).await.is_err() {
         tracing::warn!("not all requests were answered in time");
     }
     if timeout_at(latest, gateway.leave()).await.is_err() {

@@ -16,6 +16,7 @@ mod dns;
 pub mod generate;
 mod list;
 pub mod options;
+mod quic;
 pub mod raw;
 mod redis;
 mod report;
@@ -33,6 +34,7 @@ pub use bytes::{ByteCount, NotBytes};
 pub use cluster::{ClusterOptions, ManagedBy, MoveOptions, StoreOptions};
 pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
 pub use list::TextList;
+pub use quic::QuicOptions;
 pub use redis::{NotRedis, RedisUrl};
 pub use report::{Finding, Report, Severity};
 pub use schema::Schema;
@@ -76,6 +78,8 @@ pub struct Config {
     pub websocket: Option<WebSocketOptions>,
     /// The WebTransport endpoint; `None`: not served.
     pub webtransport: Option<WebTransportOptions>,
+    /// The QUIC endpoint; `None`: there is none.
+    pub quic: Option<QuicOptions>,
     /// How the gateway ends.
     pub shutdown: ShutdownOptions,
     /// The secrets that were made up because nothing was configured; `None`: something was.
@@ -107,21 +111,24 @@ impl Config {
             return Err(Invalid(report));
         };
         report_strangers(&schema, &merged, &mut report);
+        let without_file = sources.file.is_none().then(|| generate::Said::of(&merged));
         let raw = deserialize(merged, &mut report);
-        let config = raw.and_then(|raw| Self::validate(raw, sources.file.is_none(), &mut report));
+        let config = raw.and_then(|raw| Self::validate(raw, without_file, &mut report));
         match config {
             Some(config) if !report.has_errors() => Ok((config, report)),
             _ => Err(Invalid(report)),
         }
     }
 
-    fn validate(mut raw: Raw, without_file: bool, report: &mut Report) -> Option<Self> {
+    fn validate(mut raw: Raw, without_file: Option<generate::Said>, report: &mut Report) -> Option<Self> {
         let demo = generate::demo(&mut raw, without_file);
         let settings = Settings::of(&raw);
         let shards = shards::shards(&raw, report);
         let cluster = cluster::cluster(&raw, &shards, report);
+        let http = server::http(&raw, report)?;
         Some(Self {
-            http: server::http(&raw, report)?,
+            quic: quic::quic(&raw, &http, report),
+            http,
             log: server::log(&raw.log, report)?,
             node_name: (!raw.node.name.is_empty()).then(|| raw.node.name.clone()),
             shards,

@@ -4,6 +4,7 @@
 //! nothing of commands: what is in a frame is the codec's business, what it means the session's.
 //!
 //! * [`websocket`]: WebSocket over HTTP/1.1.
+//! * [`quic`]: native QUIC, on a connection that the [UDP port](crate::udp) has accepted.
 //! * [`stream`]: messages on a stream of bytes: native QUIC's control stream, WebTransport's one stream.
 //! * [`webtransport`]: WebTransport over HTTP/3.
 //! * [`origin`]: which web pages may connect; [`query`]: what the URL says.
@@ -11,6 +12,7 @@
 
 pub mod origin;
 pub mod query;
+pub mod quic;
 mod scratch;
 pub mod stream;
 pub mod websocket;

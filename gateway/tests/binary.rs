@@ -98,13 +98,12 @@ fn a_gateway_that_logs_nothing_still_says_why_it_does_not_start() {
 #[test]
 fn it_says_where_it_listens_and_ends_when_told_to() {
     let mut gateway = Running::start(&["--http.port", "0"]);
-    let printed = gateway.lines(3);
+    let printed = gateway.lines(4);
+    let tcp = printed[0].strip_prefix("listening on http://127.0.0.1:");
+    let udp = printed[1].strip_prefix("listening on quic://127.0.0.1:");
+    assert!(tcp.is_some() && tcp == udp, "{printed:?}");
     assert!(
-        printed[0].starts_with("listening on http://127.0.0.1:"),
-        "{printed:?}"
-    );
-    assert!(
-        printed[1].starts_with("API key: ") && printed[2].starts_with("token secret: "),
+        printed[2].starts_with("API key: ") && printed[3].starts_with("token secret: "),
         "{printed:?}"
     );
     let told = Command::new("kill")
@@ -118,9 +117,9 @@ fn it_says_where_it_listens_and_ends_when_told_to() {
 #[test]
 fn a_running_gateway_is_asked_about_its_shards() {
     let mut gateway = Running::start(&["--http.port", "0"]);
-    let printed = gateway.lines(2);
+    let printed = gateway.lines(3);
     let url = printed[0].strip_prefix("listening on ").unwrap().to_owned();
-    let key = printed[1].strip_prefix("API key: ").unwrap().to_owned();
+    let key = printed[2].strip_prefix("API key: ").unwrap().to_owned();
     let ask = |arguments: &[&str]| {
         let mut command = campanile(&["shards", "--url", &url]);
         command.env("CAMPANILE_HTTP_API_KEY", &key).args(arguments);

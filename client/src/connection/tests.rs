@@ -140,11 +140,15 @@ fn only_websocket_addresses_are_dialled() {
         Err(OpenError::Address(_))
     ));
     assert!(matches!(
-        WebSocketDialer::new("http://x/"),
+        WebSocketDialer::new("ws://x/").unwrap().header("bad header", ""),
         Err(OpenError::Address(_))
     ));
+}
+
+#[tokio::test]
+async fn tls_is_refused_not_ignored() {
     assert!(matches!(
-        WebSocketDialer::new("ws://x/").unwrap().header("bad header", ""),
+        Connection::open("wss://localhost/", Codec::Json).await,
         Err(OpenError::Address(_))
     ));
 }

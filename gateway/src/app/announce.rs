@@ -11,6 +11,9 @@ pub(super) fn listening(sockets: &Sockets) {
     for address in sockets.addresses() {
         say(&mut out, &format!("listening on http://{address}"));
     }
+    if let Some(address) = sockets.udp() {
+        say(&mut out, &format!("listening on quic://{address}"));
+    }
 }
 
 /// What whoever tries it out needs: these secrets are valid until the process ends.

@@ -1,4 +1,4 @@
-//! The listening sockets: the clients' and, if there is one, the internal one.
+//! The listening sockets: the clients' for TCP and, if there are any, the internal one and that of QUIC.
 
 use std::net::SocketAddr;
 
@@ -6,14 +6,19 @@ use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::HttpOptions;
-use crate::http::{BindError, Bound, bind};
+use crate::config::{HttpOptions, QuicOptions};
+use crate::http::{Bound, bind};
+use crate::udp;
+
+/// Attempts to find a number that is free for TCP and for UDP, where any will do.
+const ATTEMPTS: usize = 16;
 
 /// Sockets that listen and are not served yet.
 #[derive(Debug)]
 pub(super) struct Sockets {
     public: Bound,
     internal: Option<Bound>,
+    udp: Option<udp::Socket>,
 }
 
 /// Sockets that are served.
@@ -24,13 +29,17 @@ pub(super) struct Serving {
 }
 
 impl Sockets {
-    pub(super) async fn bind(options: &HttpOptions) -> Result<Self, BindError> {
-        let public = bind(options.public).await?;
+    pub(super) async fn bind(options: &HttpOptions, quic: Option<&QuicOptions>) -> anyhow::Result<Self> {
+        let (public, udp) = clients(options.public, quic.map(|quic| quic.address)).await?;
         let internal = match options.internal {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(Self { public, internal })
+        Ok(Self {
+            public,
+            internal,
+            udp,
+        })
     }
 
     /// Where clients connect to.
@@ -44,6 +53,16 @@ impl Sockets {
         sockets.map(Bound::address)
     }
 
+    /// Where QUIC is spoken.
+    pub(super) fn udp(&self) -> Option<SocketAddr> {
+        self.udp.as_ref().map(udp::Socket::address)
+    }
+
+    /// The socket of QUIC, which is served by others.
+    pub(super) fn take_udp(&mut self) -> Option<udp::Socket> {
+        self.udp.take()
+    }
+
     /// Serves the public and the internal router.
     pub(super) fn serve(self, (public, internal): (Router, Option<Router>)) -> Serving {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -52,6 +71,26 @@ impl Sockets {
             tasks.spawn(socket.serve(router, stop.clone(), tasks.clone()));
         }
         Serving { stop, tasks }
+    }
+}
+
+/// The sockets of clients. A UDP port of 0 stands for the number of the TCP port.
+async fn clients(tcp: SocketAddr, udp: Option<SocketAddr>) -> anyhow::Result<(Bound, Option<udp::Socket>)> {
+    let mut attempt = 1;
+    loop {
+        let public = bind(tcp).await?;
+        let Some(mut address) = udp else {
+            return Ok((public, None));
+        };
+        let any_will_do = tcp.port() == 0 && address.port() == 0;
+        if address.port() == 0 {
+            address.set_port(public.address().port());
+        }
+        match udp::Socket::bind(address) {
+            Ok(socket) => return Ok((public, Some(socket))),
+            Err(error) if any_will_do && error.is_taken() && attempt < ATTEMPTS => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
+use serde_json::Value;
 
 use super::Demo;
 use super::raw::{Namespace, Raw};
@@ -31,18 +32,32 @@ pub fn starter() -> String {
         .replace("@api_key@", &secret())
 }
 
+/// What variables and flags say about that which would be made up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    /// Whether there is QUIC.
+    quic: bool,
+}
+
+impl Said {
+    /// What is said in `merged`.
+    pub(super) fn of(merged: &Value) -> Self {
+        Self {
+            quic: merged.pointer("/quic/enabled").is_some(),
+        }
+    }
+}
+
 /// Makes up what is needed to be used at once, if there is no file and nothing says who may do what: secrets, a namespace
-/// for the page, the page itself, all on the loopback interface unless told otherwise.
-pub(super) fn demo(raw: &mut Raw, without_file: bool) -> Option<Demo> {
+/// for the page, the page itself, QUIC, all on the loopback interface unless told otherwise.
+pub(super) fn demo(raw: &mut Raw, without_file: Option<Said>) -> Option<Demo> {
     let untouched = raw.engine.kind == "memory"
         && raw.shards.is_empty()
         && raw.http_api.key.is_empty()
         && raw.client.token.hmac_secret_key.is_empty()
         && !raw.http_api.insecure
         && !raw.client.insecure;
-    if !without_file || !untouched {
-        return None;
-    }
+    let said = without_file.filter(|_| untouched)?;
     let demo = Demo {
         api_key: secret(),
         token_secret: secret(),
@@ -50,6 +65,9 @@ pub(super) fn demo(raw: &mut Raw, without_file: bool) -> Option<Demo> {
     raw.http_api.key.clone_from(&demo.api_key);
     raw.client.token.hmac_secret_key.clone_from(&demo.token_secret);
     raw.page.enabled = true;
+    raw.quic.enabled |= !said.quic;
+    raw.quic.generated_certificate = true;
+    raw.webtransport.enabled |= raw.quic.enabled;
     if raw.http_server.address.is_empty() {
         raw.http_server.address = Ipv4Addr::LOCALHOST.to_string();
     }

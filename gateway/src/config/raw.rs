@@ -8,12 +8,14 @@ mod api;
 mod channel;
 mod client;
 mod cluster;
+mod quic;
 mod server;
 
 pub use api::{Health, HttpApi, Page, Prometheus, WebSocket, WebTransport};
 pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
 pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, Shard};
+pub use quic::Quic;
 pub use server::{HttpServer, Log, Node, Shutdown};
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,8 @@ pub struct Raw {
     pub websocket: WebSocket,
     /// The WebTransport endpoint.
     pub webtransport: WebTransport,
+    /// The QUIC endpoint.
+    pub quic: Quic,
     /// The Prometheus endpoint.
     pub prometheus: Prometheus,
     /// The liveness endpoint.

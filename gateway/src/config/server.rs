@@ -145,7 +145,7 @@ pub(super) fn http(raw: &Raw, report: &mut Report) -> Option<HttpOptions> {
     Some(options)
 }
 
-fn ip(key: &str, text: &str, default: IpAddr, report: &mut Report) -> Option<IpAddr> {
+pub(super) fn ip(key: &str, text: &str, default: IpAddr, report: &mut Report) -> Option<IpAddr> {
     match text {
         "" => Some(default),
         "localhost" => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),

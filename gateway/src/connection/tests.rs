@@ -5,7 +5,7 @@ mod endpoint;
 mod lifecycle;
 mod shards;
 mod stress;
-mod world;
+pub(crate) mod world;
 
 use serde_json::json;
 

@@ -42,7 +42,7 @@ pub(super) fn open_options() -> (ClientOptions, ChannelOptions) {
     (client, channels)
 }
 
-pub(super) async fn host_with(change: impl FnOnce(&mut ClientOptions, &mut ChannelOptions)) -> Arc<Host> {
+pub(crate) async fn host_with(change: impl FnOnce(&mut ClientOptions, &mut ChannelOptions)) -> Arc<Host> {
     let (mut client, mut channels) = open_options();
     change(&mut client, &mut channels);
     let keys = HmacKeys {
@@ -63,7 +63,7 @@ pub(super) async fn host_with(change: impl FnOnce(&mut ClientOptions, &mut Chann
     )
 }
 
-pub(super) async fn host() -> Arc<Host> {
+pub(crate) async fn host() -> Arc<Host> {
     host_with(|_, _| ()).await
 }
 
@@ -72,7 +72,7 @@ fn key() -> SecretKey {
 }
 
 /// A connection token that is believed.
-pub(super) fn token(user: &str) -> String {
+pub(crate) fn token(user: &str) -> String {
     let request = TokenRequest {
         user,
         ..TokenRequest::default()
@@ -81,7 +81,7 @@ pub(super) fn token(user: &str) -> String {
 }
 
 /// Who is subscribed to `channel`.
-pub(super) fn members(host: &Host, channel: &str) -> Members<Connection> {
+pub(crate) fn members(host: &Host, channel: &str) -> Members<Connection> {
     let mut channels = host.router.channels().into_iter();
     let found = channels.find(|(name, _)| name.as_str() == channel);
     found.map(|(_, members)| members).unwrap_or_default()
@@ -110,7 +110,7 @@ pub(super) async fn client(host: &Arc<Host>) -> Client<DuplexStream> {
 }
 
 /// Publishes as the server API would, and gives the offset.
-pub(super) async fn publish(host: &Host, channel: &str, data: &str) -> u64 {
+pub(crate) async fn publish(host: &Host, channel: &str, data: &str) -> u64 {
     let channel = ChannelName::from_trusted(channel);
     let options = host.sessions.channels.resolve(&channel).unwrap();
     let outcome = host.router.publish(Publish {
@@ -130,7 +130,7 @@ pub(super) async fn publish(host: &Host, channel: &str, data: &str) -> u64 {
 }
 
 /// Waits until `condition` holds.
-pub(super) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
     while !condition() {
         assert!(tokio::time::Instant::now() < deadline, "still waiting: {what}");

@@ -1,0 +1,70 @@
+//! The QUIC endpoint: validated.
+
+use std::net::SocketAddr;
+
+use super::raw::Raw;
+use super::report::Report;
+use super::server::ip;
+use super::{CertificateSource, HttpOptions};
+
+/// The QUIC endpoint.
+#[derive(Clone, Debug)]
+pub struct QuicOptions {
+    /// Where to listen. Port 0: the number that the TCP port has.
+    pub address: SocketAddr,
+    /// Which certificate to show.
+    pub certificate: CertificateSource,
+    /// Longest message of a native client in bytes.
+    pub message_size_limit: usize,
+    /// Whether clients that take them get streams for channels.
+    pub stream_per_channel: bool,
+    /// Connections that are about to begin, above which clients have to prove their address.
+    pub handshakes_before_retry: usize,
+    /// Connections that are about to begin at most.
+    pub max_handshakes: usize,
+    /// Whether clients that come back may connect with their first packets.
+    pub zero_rtt: bool,
+}
+
+pub(super) fn quic(raw: &Raw, http: &HttpOptions, report: &mut Report) -> Option<QuicOptions> {
+    let quic = &raw.quic;
+    if !quic.enabled {
+        return None;
+    }
+    let limits = [
+        ("quic.message_size_limit", quic.message_size_limit, "65536"),
+        ("quic.max_handshakes", quic.max_handshakes, "4096"),
+    ];
+    for (key, value, usual) in limits {
+        if value == 0 {
+            report.error(format!(
+                "{key}: 0 lets nothing in; write a number such as {usual}"
+            ));
+        }
+    }
+    let address = ip("quic.address", &quic.address, http.public.ip(), report)?;
+    let port = match quic.port {
+        0 => http.public.port(),
+        port => port,
+    };
+    Some(QuicOptions {
+        address: SocketAddr::new(address, port),
+        certificate: certificate(raw, report)?,
+        message_size_limit: quic.message_size_limit as usize,
+        stream_per_channel: quic.stream_per_channel,
+        handshakes_before_retry: quic.handshakes_before_retry as usize,
+        max_handshakes: quic.max_handshakes as usize,
+        zero_rtt: quic.zero_rtt,
+    })
+}
+
+/// QUIC does not exist without TLS.
+fn certificate(raw: &Raw, report: &mut Report) -> Option<CertificateSource> {
+    if raw.quic.generated_certificate {
+        return Some(CertificateSource::Generated);
+    }
+    report.error(
+        "quic.enabled: QUIC needs a certificate; for development write quic.generated_certificate: true",
+    );
+    None
+}
