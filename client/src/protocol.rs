@@ -28,3 +28,6 @@ mod timers;
 pub(crate) use machine::Machine;
 pub(crate) use output::{Attempt, CallId, CallResult, NoToken, Output, SubscriptionId, Ticket, TokenOwner};
 pub(crate) use settings::{Delays, Settings, SubscriptionSettings};
+
+#[cfg(test)]
+mod tests;

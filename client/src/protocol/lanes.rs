@@ -109,6 +109,11 @@ impl Lanes {
         Fate::Nothing
     }
 
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.early.len()
+    }
+
     /// No answer is under way: every number that was ever given is known, and what waits for others waits in vain.
     fn settle(&mut self) {
         self.settled = self.highest;
@@ -135,3 +140,6 @@ fn weight(push: &Push) -> usize {
         .map_or(0, |publication| publication.data.len());
     payload + 256
 }
+
+#[cfg(test)]
+mod tests;

@@ -284,6 +284,8 @@ impl Machine {
         self.lose_calls(&reason, reconnect);
         self.lose_subscriptions();
         self.lose_server_side();
+        // After those that it stood for: the next connection begins to count anew.
+        self.lanes = super::lanes::Lanes::default();
         if reconnect {
             if before == State::Connected {
                 self.emit(ClientEvent::Connecting(reason));
@@ -302,7 +304,6 @@ impl Machine {
         for id in unanswered {
             self.timers.cancel(Timer::Command(id));
         }
-        self.lanes = super::lanes::Lanes::default();
     }
 
     fn lose_calls(&mut self, reason: &Reason, reconnect: bool) {

@@ -107,14 +107,14 @@ impl Machine {
                 Timer::Reconnect => self.start_attempt(now),
                 Timer::Attempt => self.attempt_timed_out(now),
                 Timer::Silence => self.check_silence(now),
-                Timer::Refresh => self.fetch_refresh_token(),
+                Timer::Refresh => self.fetch_refresh_token(now),
                 Timer::Command(id) => self.command_timed_out(now, id),
                 Timer::Call(call) => {
                     self.calls.forget(call);
                     self.complete(call, Err(RequestError::Timeout));
                 }
                 Timer::Resubscribe(id) => self.try_subscribe(now, id),
-                Timer::SubRefresh(id) => self.fetch_sub_refresh_token(id),
+                Timer::SubRefresh(id) => self.fetch_sub_refresh_token(now, id),
             }
         }
     }
@@ -235,5 +235,11 @@ impl Machine {
         let ticket = self.last_ticket.next();
         self.outputs.push_back(Output::FetchToken(owner, ticket));
         ticket
+    }
+
+    /// Pushes that wait for the answers to their subscriptions.
+    #[cfg(test)]
+    pub(crate) fn lanes_hold(&self) -> usize {
+        self.lanes.held()
     }
 }

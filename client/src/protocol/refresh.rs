@@ -34,8 +34,13 @@ pub(super) fn ttl(seconds: u32) -> Duration {
 }
 
 impl Machine {
-    pub(super) fn fetch_refresh_token(&mut self) {
+    pub(super) fn fetch_refresh_token(&mut self, now: Instant) {
         if !matches!(self.link, Link::Open(_)) {
+            return;
+        }
+        if !self.settings.has_token_source {
+            self.emit(ClientEvent::Error(ClientError::NoTokenSource));
+            self.unauthorized(now);
             return;
         }
         let ticket = self.fetch_token(TokenOwner::Connection);

@@ -393,14 +393,16 @@ impl Machine {
         }
     }
 
-    pub(super) fn fetch_sub_refresh_token(&mut self, id: SubscriptionId) {
-        if self
-            .subscriptions
-            .get(&id)
-            .is_some_and(Subscription::is_subscribed)
-        {
+    pub(super) fn fetch_sub_refresh_token(&mut self, now: Instant, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(&id) else {
+            return;
+        };
+        if subscription.settings.has_token_source {
             let ticket = self.fetch_token(TokenOwner::Subscription(id));
             self.set_sub_refreshing(id, Refreshing::Token(ticket));
+        } else {
+            self.tell(id, SubscriptionEvent::Error(SubscriptionError::NoTokenSource));
+            self.subscription_unauthorized(now, id);
         }
     }
 
