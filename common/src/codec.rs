@@ -14,6 +14,7 @@ mod json;
 mod length;
 mod messagepack;
 mod protobuf;
+mod stream;
 
 use bytes::Bytes;
 
@@ -21,6 +22,7 @@ use crate::message::{Command, Publication, Push, Reply};
 
 pub use error::DecodeError;
 pub use frame::{CommandFrames, Frames, ReplyFrames};
+pub use stream::{StreamDecoder, StreamError};
 
 /// One of the three forms in which messages go over the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

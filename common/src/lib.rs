@@ -56,7 +56,7 @@ pub mod time;
 pub use bytes::Bytes;
 pub use channel::{ChannelName, ChannelNameError, ChannelSyntax};
 pub use code::{Disconnect, DisconnectCode, ErrorCode, UnsubscribeCode};
-pub use codec::{Codec, CommandFrames, DecodeError, ReplyFrames};
+pub use codec::{Codec, CommandFrames, DecodeError, ReplyFrames, StreamDecoder, StreamError};
 pub use duration::HumanDuration;
 pub use position::{Epoch, Offset, Position};
 pub use time::Timestamp;

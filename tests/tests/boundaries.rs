@@ -45,7 +45,6 @@ const PURE: &[&str] = &[
     "gateway/src/session.rs",
     "gateway/src/session",
     "gateway/src/timers/wheel.rs",
-    "gateway/src/transport/stream/decoder.rs",
     "gateway/src/transport/stream/violation.rs",
     "gateway/src/transport/websocket/decoder.rs",
     "gateway/src/transport/websocket/frame.rs",

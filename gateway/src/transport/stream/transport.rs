@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use campanile_common::{Codec, DisconnectCode};
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{Carrier, SendHalf, StreamDecoder};
+use super::{Carrier, SendHalf, StreamDecoder, Violation as Breach};
 use crate::transport::{End, Farewell, Transport, Violation, scratch};
 
 /// How long a client may take to acknowledge what was sent before its goodbye.
@@ -79,7 +79,7 @@ impl<C: Carrier> StreamTransport<C> {
             Trust::Confirmed => self.decoder.next(input),
             Trust::First | Trust::Waiting => self.decoder.next_message(input),
         };
-        let frame = frame.map_err(|violation| End::Violation(violation.into()))?;
+        let frame = frame.map_err(|error| End::Violation(Breach::from(error).into()))?;
         if frame.is_some() && self.trust == Trust::First {
             self.trust = Trust::Waiting;
         }

@@ -1,5 +1,7 @@
 //! How a client may break the rules of a stream.
 
+use campanile_common::StreamError;
+
 /// What cannot be cut into messages, or goes beyond this server's limits; it ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Violation {
@@ -18,4 +20,13 @@ pub enum Violation {
     /// More came beside the stream than can mean anything.
     #[error("too much came beside the messages")]
     Flood,
+}
+
+impl From<StreamError> for Violation {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::TooLong => Self::TooLong,
+            StreamError::Length => Self::Length,
+        }
+    }
 }

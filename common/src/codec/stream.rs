@@ -1,12 +1,28 @@
-//! Bytes → frames of whole messages.
+//! A stream of bytes → frames of whole messages.
 
 use bytes::Bytes;
-use campanile_common::Codec;
-use campanile_common::native::{MAX_VARINT, take_varint};
 
-use super::Violation;
+use super::Codec;
+use crate::native::{MAX_VARINT, Overlong, take_varint};
 
-/// Cuts what a client sends into frames, each of one or more whole messages.
+/// What cannot be cut into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum StreamError {
+    /// A message is longer than the limit.
+    #[error("the message is too long")]
+    TooLong,
+    /// The length of a message is not a varint of 64 bits.
+    #[error("the length is malformed")]
+    Length,
+}
+
+impl From<Overlong> for StreamError {
+    fn from(_: Overlong) -> Self {
+        Self::Length
+    }
+}
+
+/// Cuts what comes on a stream into frames, each of one or more whole messages.
 ///
 /// It goes on wherever the bytes were split, and what it returns, joined, does not depend on where that was. It holds
 /// memory for a message of which a part has come, never more than the limit and the length before it, and only as much
@@ -41,7 +57,7 @@ impl StreamDecoder {
 
     /// Takes from the front of `input`, and returns a frame as soon as it has one; what is left of `input` then comes
     /// first the next time. Once it returns nothing, it has taken everything. An error is final.
-    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, Violation> {
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, StreamError> {
         if self.partial.is_empty() {
             self.whole(input)
         } else {
@@ -50,7 +66,7 @@ impl StreamDecoder {
     }
 
     /// The same, but a frame is one message.
-    pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, Violation> {
+    pub fn next_message(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, StreamError> {
         if !self.partial.is_empty() {
             return self.complete(input);
         }
@@ -70,7 +86,7 @@ impl StreamDecoder {
     }
 
     /// All whole messages at the front of `input`; the part that follows them is kept.
-    fn whole(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, Violation> {
+    fn whole(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, StreamError> {
         let mut end = 0;
         loop {
             match self.cut(&input[end..], 0) {
@@ -82,7 +98,7 @@ impl StreamDecoder {
                 // Messages before a breach are still carried out; it is found again when they are.
                 Ok(Cut::Beyond) => break,
                 Err(_) if end > 0 => break,
-                Err(violation) => return Err(violation),
+                Err(error) => return Err(error),
             }
         }
         let (frame, rest) = input.split_at(end);
@@ -91,7 +107,7 @@ impl StreamDecoder {
     }
 
     /// The message that has begun, once its end is there.
-    fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, Violation> {
+    fn complete(&mut self, input: &mut &[u8]) -> Result<Option<Bytes>, StreamError> {
         let seen = self.partial.len();
         // A length can lie across the split: its last bytes are looked at together with those before them.
         let head = &input[..input.len().min(MAX_VARINT)];
@@ -120,28 +136,28 @@ impl StreamDecoder {
     }
 
     /// Where the message ends of which `seen` bytes came before `bytes`; for varints `seen` is 0.
-    fn cut(&self, bytes: &[u8], seen: usize) -> Result<Cut, Violation> {
+    fn cut(&self, bytes: &[u8], seen: usize) -> Result<Cut, StreamError> {
         if self.codec.is_binary() {
             return self.cut_at_length(&bytes[..bytes.len().min(MAX_VARINT)], bytes.len());
         }
-        let searched = &bytes[..bytes.len().min(self.limit.saturating_add(1).saturating_sub(seen))];
+        let searched = &bytes[..bytes.len().min((self.limit + 1).saturating_sub(seen))];
         match searched.iter().position(|&byte| byte == b'\n') {
             Some(at) => Ok(Cut::At(seen + at + 1)),
-            None if seen + bytes.len() > self.limit => Err(Violation::TooLong),
+            None if seen + bytes.len() > self.limit => Err(StreamError::TooLong),
             None => Ok(Cut::Beyond),
         }
     }
 
     /// The same for a message that begins with `head`, of which `there` bytes have come.
-    fn cut_at_length(&self, head: &[u8], there: usize) -> Result<Cut, Violation> {
-        let mut rest = head;
-        let Some(length) = take_varint(&mut rest).map_err(|_| Violation::Length)? else {
+    fn cut_at_length(&self, head: &[u8], there: usize) -> Result<Cut, StreamError> {
+        let mut body = head;
+        let Some(length) = take_varint(&mut body)? else {
             return Ok(Cut::Beyond);
         };
-        let prefix = head.len() - rest.len();
-        let length = usize::try_from(length).map_err(|_| Violation::TooLong)?;
+        let prefix = head.len() - body.len();
+        let length = usize::try_from(length).map_err(|_| StreamError::TooLong)?;
         if length > self.limit {
-            return Err(Violation::TooLong);
+            return Err(StreamError::TooLong);
         }
         Ok(if prefix + length <= there {
             Cut::At(prefix + length)

@@ -23,7 +23,7 @@ fn line(body: &[u8]) -> Vec<u8> {
 }
 
 /// Feeds `input` in pieces of these sizes, the last one repeated; gives the frames and how it went.
-fn decode(codec: Codec, input: &[u8], pieces: &[usize]) -> (Vec<Bytes>, Result<StreamDecoder, Violation>) {
+fn decode(codec: Codec, input: &[u8], pieces: &[usize]) -> (Vec<Bytes>, Result<StreamDecoder, StreamError>) {
     let (mut decoder, mut frames) = (StreamDecoder::new(codec, LIMIT), Vec::new());
     let mut rest = input;
     let mut sizes = pieces
@@ -37,7 +37,7 @@ fn decode(codec: Codec, input: &[u8], pieces: &[usize]) -> (Vec<Bytes>, Result<S
         while !piece.is_empty() {
             match decoder.next(&mut piece) {
                 Ok(frame) => frames.extend(frame),
-                Err(violation) => return (frames, Err(violation)),
+                Err(error) => return (frames, Err(error)),
             }
             assert!(
                 decoder.held() <= LIMIT + MAX_VARINT,
@@ -95,7 +95,7 @@ fn a_message_of_the_limit_passes_and_a_longer_one_does_not() {
             assert_eq!(decoder.unwrap().held(), 0);
             let (frames, decoder) = decode(codec, &wrap(&[b'x'; LIMIT + 1]), pieces);
             assert!(frames.is_empty());
-            assert_eq!(decoder.unwrap_err(), Violation::TooLong);
+            assert_eq!(decoder.unwrap_err(), StreamError::TooLong);
         }
     }
 }
@@ -105,13 +105,13 @@ fn an_announced_length_costs_nothing_and_a_malformed_one_ends_it() {
     let (_, decoder) = decode(Codec::Protobuf, b"\xac\x02", &[1]);
     assert!(decoder.unwrap().held() < 16);
     let (_, decoder) = decode(Codec::Protobuf, b"\xff\xff\xff\xff\x0f", &[1]);
-    assert_eq!(decoder.unwrap_err(), Violation::TooLong);
+    assert_eq!(decoder.unwrap_err(), StreamError::TooLong);
     for length in [
         [0xff; 10],
         [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2],
     ] {
         let (_, decoder) = decode(Codec::Protobuf, &length, &[4, 4, 4]);
-        assert_eq!(decoder.unwrap_err(), Violation::Length);
+        assert_eq!(decoder.unwrap_err(), StreamError::Length);
     }
 }
 
@@ -119,7 +119,7 @@ fn an_announced_length_costs_nothing_and_a_malformed_one_ends_it() {
 fn what_comes_before_a_breach_is_still_handed_on() {
     let (frames, decoder) = decode(Codec::Protobuf, b"\x01a\x01b\xff\xff\x7f", &[]);
     assert_eq!(frames, [&b"\x01a\x01b"[..]]);
-    assert_eq!(decoder.unwrap_err(), Violation::TooLong);
+    assert_eq!(decoder.unwrap_err(), StreamError::TooLong);
 }
 
 fn any_codec() -> impl Strategy<Value = Codec> {
