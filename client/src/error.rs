@@ -94,6 +94,18 @@ pub enum OpenError {
     /// It took too long.
     #[error("no connection in time")]
     Timeout,
+    /// Nobody could be reached by any of several ways; in the order in which they failed.
+    #[error("{}", every(.0))]
+    Every(Vec<OpenError>),
+}
+
+/// Each error with its reasons, because there is no one source to ask for them.
+fn every(errors: &[OpenError]) -> String {
+    let whole = |error: &OpenError| {
+        let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    };
+    errors.iter().map(whole).collect::<Vec<_>>().join("; ")
 }
 
 /// Why a request has no answer.

@@ -10,6 +10,7 @@
 //! - its requests ([`Connection::connect`], [`Connection::subscribe`], …): one method per command, that
 //!   waits for the answer.
 //! - [`transport`]: what a connection runs over; [`transport::Dial`] opens it.
+//! - [`TlsOptions`]: whom to believe to be the server.
 //! - [`Closed`], [`OpenError`], [`RequestError`]: what can go wrong, by operation.
 //!
 //! # The way of data
@@ -48,6 +49,7 @@ mod reason;
 mod requests;
 mod shared;
 mod subscription;
+mod tls;
 mod token;
 pub mod transport;
 
@@ -66,5 +68,6 @@ pub use event::{
 pub use events::{ClientEvents, SubscriptionEvents};
 pub use reason::{Reason, connecting, disconnected, subscribing, unsubscribed};
 pub use subscription::{Subscription, SubscriptionBuilder};
+pub use tls::{AuthorityError, CertificateHash, NotAHash, TlsOptions};
 pub use token::TokenError;
 pub use transport::TransportKind;

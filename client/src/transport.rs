@@ -3,16 +3,27 @@
 //! A [`Transport`] is one open connection. It knows how messages lie in its bytes and how it ends, and nothing of what
 //! they mean. [`Dial`] opens one. Both are made to be implemented outside this crate, too.
 //!
-//! - [`WebSocketDialer`]: WebSocket over HTTP/1.1.
+//! - [`WebSocketDialer`]: WebSocket over HTTP/1.1, over TLS or without.
+//! - [`QuicDialer`]: the native protocol over QUIC.
+//! - [`Race`]: whichever of several opens first.
+//! - [`dialer`]: from addresses as people write them to one of these.
 
+mod addresses;
+mod quic;
+mod race;
+mod url;
 mod websocket;
 
+pub use quic::{QuicDialer, QuicStats};
+pub use race::Race;
+pub use url::{DialOptions, dialer};
 pub use websocket::WebSocketDialer;
 #[cfg(test)]
 pub(crate) use websocket::testing;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -104,6 +115,12 @@ impl TransportKind {
 pub trait Dial: Send + Sync + 'static {
     /// Opens a connection. Dropping the future gives the attempt up.
     fn dial(&self, context: DialContext) -> Dialing<'_>;
+}
+
+impl<D: Dial + ?Sized> Dial for Arc<D> {
+    fn dial(&self, context: DialContext) -> Dialing<'_> {
+        D::dial(self, context)
+    }
 }
 
 /// A connection that is being opened.

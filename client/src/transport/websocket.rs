@@ -2,32 +2,48 @@
 
 mod handshake;
 
+use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use campanile_common::{Codec, ReplyFrames};
 use futures_util::{Sink, Stream};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use super::{Dial, DialContext, Dialing, Incoming, Transport, TransportKind, until};
-use crate::{Closed, OpenError};
-use handshake::{Request, Socket};
+use crate::{Closed, OpenError, TlsOptions};
+use handshake::{Place, Request, Socket};
 
 /// Opens WebSockets at one address.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebSocketDialer {
     /// Without what the codec adds.
     request: Request,
+    place: Place,
+    tls: TlsConnector,
 }
 
 impl WebSocketDialer {
-    /// To connect to `url`: `ws://host[:port]/path`.
+    /// To connect to `url`: `ws://host[:port]/path`, or `wss://…` for TLS, which believes what [`TlsOptions`] do by
+    /// default.
     pub fn new(url: &str) -> Result<Self, OpenError> {
+        let request = handshake::request(url)?;
         Ok(Self {
-            request: handshake::request(url)?,
+            place: Place::of(&request)?,
+            request,
+            tls: connector(&TlsOptions::default()),
         })
+    }
+
+    /// With another idea of whom to believe.
+    #[must_use]
+    pub fn tls(mut self, options: &TlsOptions) -> Self {
+        self.tls = connector(options);
+        self
     }
 
     /// With another header on the request, for example `Origin`.
@@ -37,8 +53,8 @@ impl WebSocketDialer {
     }
 
     async fn open(&self, codec: Codec, first: Option<Bytes>) -> Result<Box<dyn Transport>, OpenError> {
-        let stream = handshake::connect(&self.request).await?;
-        let socket = handshake::upgrade(self.request.clone(), codec, Box::new(stream)).await?;
+        let stream = self.place.connect(&self.tls).await?;
+        let socket = handshake::upgrade(self.request.clone(), codec, stream).await?;
         let mut transport = WebSocketTransport::new(socket, codec);
         if let Some(command) = first {
             transport
@@ -46,6 +62,16 @@ impl WebSocketDialer {
                 .map_err(|closed| OpenError::Handshake(closed.into()))?;
         }
         Ok(Box::new(transport))
+    }
+}
+
+fn connector(options: &TlsOptions) -> TlsConnector {
+    TlsConnector::from(Arc::new(options.tcp()))
+}
+
+impl fmt::Debug for WebSocketDialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WebSocketDialer").field(&self.place).finish()
     }
 }
 

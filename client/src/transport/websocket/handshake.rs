@@ -1,8 +1,12 @@
 //! From an address to an open WebSocket.
 
+use std::net::SocketAddr;
+
 use campanile_common::Codec;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 pub(super) use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
@@ -11,6 +15,7 @@ use tokio_tungstenite::tungstenite::{self};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use crate::OpenError;
+use crate::transport::addresses::{HEAD_START, first, resolve, staggered};
 
 /// What a WebSocket can run over.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,13 +47,54 @@ pub(super) fn add_header(request: &mut Request, name: &str, value: &str) -> Resu
     Ok(())
 }
 
-/// Connects to the host that `request` names.
-pub(super) async fn connect(request: &Request) -> Result<TcpStream, OpenError> {
-    let uri = request.uri();
-    let (Some("ws"), Some(host)) = (uri.scheme_str(), uri.host()) else {
-        return Err(OpenError::Address(uri.to_string()));
-    };
-    let address = format!("{host}:{}", uri.port_u16().unwrap_or(80));
+/// Where a request goes.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// The host's name or address.
+    host: String,
+    port: u16,
+    /// The name that the server's certificate must have, where there is TLS.
+    certified: Option<ServerName<'static>>,
+}
+
+impl Place {
+    /// The host that `request` names.
+    pub(super) fn of(request: &Request) -> Result<Self, OpenError> {
+        let uri = request.uri();
+        let invalid = || OpenError::Address(uri.to_string());
+        let host = uri.host().ok_or_else(invalid)?.trim_matches(['[', ']']);
+        let (port, certified) = match uri.scheme_str() {
+            Some("ws") => (80, None),
+            Some("wss") => {
+                let name = ServerName::try_from(host.to_owned()).map_err(|_| invalid())?;
+                (443, Some(name))
+            }
+            _ => return Err(invalid()),
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port: uri.port_u16().unwrap_or(port),
+            certified,
+        })
+    }
+
+    /// Connects to the first of the host's addresses that answers.
+    pub(super) async fn connect(&self, tls: &TlsConnector) -> Result<Box<dyn Io>, OpenError> {
+        let addresses = resolve(&self.host, self.port).await?;
+        let stream = staggered(addresses.into_iter().map(connect), HEAD_START)
+            .await
+            .map_err(first)?;
+        let Some(name) = &self.certified else {
+            return Ok(Box::new(stream));
+        };
+        match tls.connect(name.clone(), stream).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(OpenError::Handshake(error.into())),
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream, OpenError> {
     let connect = async {
         let stream = TcpStream::connect(&address).await?;
         // Commands are small and are waited for: none may be held back to be sent with the next.
@@ -56,7 +102,7 @@ pub(super) async fn connect(request: &Request) -> Result<TcpStream, OpenError> {
         Ok(stream)
     };
     connect.await.map_err(|source| OpenError::Connect {
-        address: address.clone(),
+        address: address.to_string(),
         source,
     })
 }
