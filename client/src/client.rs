@@ -68,7 +68,7 @@ impl Client {
     /// Begins to connect, unless the client is connected or does that already. From now on, a connection that is lost is
     /// replaced by another, until the server says that it does not want this client, or [`Client::disconnect`] is called.
     pub fn connect(&self) {
-        self.shared().with(|core, now| core.machine.connect(now));
+        self.shared().with(|core, now| core.connect(now));
     }
 
     /// Closes the connection, and opens no other. Subscriptions wait for the next [`Client::connect`].
@@ -273,3 +273,6 @@ impl HistoryQuery {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,6 +232,18 @@ impl Core {
         entry.readers.tell(event);
     }
 
+    pub(crate) fn connect(&mut self, now: Instant) {
+        if !self.ended {
+            self.machine.connect(now);
+        }
+    }
+
+    pub(crate) fn subscribe(&mut self, now: Instant, id: SubscriptionId) {
+        if !self.ended {
+            self.machine.subscribe(now, id);
+        }
+    }
+
     pub(crate) fn status(&self) -> watch::Receiver<Status<State>> {
         self.status.subscribe()
     }
@@ -293,7 +305,7 @@ impl Core {
 
     /// The driver is gone: nothing will happen any more.
     pub(crate) fn end(&mut self, now: Instant) {
-        self.machine.disconnect(now);
+        self.machine.end(now);
         self.settle();
         self.ended = true;
         self.calls.clear();

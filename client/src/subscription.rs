@@ -69,9 +69,7 @@ impl Subscription {
     /// until the server says that it does not allow it, or [`Subscription::unsubscribe`] is called.
     pub fn subscribe(&self) {
         let id = self.handle.id;
-        self.client()
-            .shared()
-            .with(|core, now| core.machine.subscribe(now, id));
+        self.client().shared().with(|core, now| core.subscribe(now, id));
     }
 
     /// Ends the subscription. Its position is kept for the next [`Subscription::subscribe`].

@@ -188,6 +188,16 @@ impl Machine {
         self.end_subscription(now, id, reason, true);
     }
 
+    /// Nobody will do anything for this machine any more: everything ends.
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.disconnect(now);
+        let ids: Vec<_> = self.subscriptions.keys().copied().collect();
+        for id in ids {
+            let reason = unsubscribed::reason(unsubscribed::CLIENT_CLOSED);
+            self.end_subscription(now, id, reason, false);
+        }
+    }
+
     /// The transport that an [`Output::Dial`] asked for is open, and has taken the first command. Whether it is still wanted.
     pub(crate) fn opened(&mut self, now: Instant, attempt: Attempt, kind: TransportKind) -> bool {
         self.transport_opened(now, attempt, kind)
