@@ -1,6 +1,7 @@
 //! The UDP port, with real QUIC clients on the loopback interface.
 
 mod kit;
+mod lanes;
 
 use std::time::Duration;
 
