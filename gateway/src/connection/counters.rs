@@ -19,7 +19,9 @@ pub struct Counters {
     refused: Vec<(Refused, Counter)>,
     frames_received: [Counter; CODECS],
     bytes_received: [Counter; CODECS],
-    sent: SentCounters,
+    messages_sent: [Counter; CODECS],
+    writes: [Counter; CODECS],
+    bytes_sent: [Counter; CODECS],
     bad_frames: [Counter; CODECS],
     errors: Vec<(u32, Counter)>,
     other_errors: Counter,
@@ -30,18 +32,9 @@ pub struct Counters {
     pub lanes: Arc<LaneCounters>,
 }
 
-/// The handles of the metrics about what is sent.
-#[derive(Clone, Debug)]
-struct SentCounters {
-    messages: [Counter; CODECS],
-    writes: [Counter; CODECS],
-    bytes: [Counter; CODECS],
-}
-
 /// The handles of the metrics about streams and datagrams of single subscriptions.
 #[derive(Debug)]
 pub struct LaneCounters {
-    sent: SentCounters,
     refused: Counter,
     datagrams_sent: Counter,
     datagrams_too_large: Counter,
@@ -86,6 +79,8 @@ impl Counters {
     #[must_use]
     pub fn register() -> Self {
         describe();
+        let per_codec =
+            |name: &'static str| Codec::ALL.map(|codec| metrics::counter!(name, "codec" => codec.label()));
         Self {
             connections: per_kind(
                 |transport, codec| metrics::gauge!("campanile_connections", "transport" => transport, "codec" => codec),
@@ -111,7 +106,9 @@ impl Counters {
                 .collect(),
             frames_received: per_codec("campanile_frames_received_total"),
             bytes_received: per_codec("campanile_received_bytes_total"),
-            sent: SentCounters::register(),
+            messages_sent: per_codec("campanile_messages_sent_total"),
+            writes: per_codec("campanile_writes_total"),
+            bytes_sent: per_codec("campanile_sent_bytes_total"),
             bad_frames: per_codec("campanile_decode_errors_total"),
             errors: ErrorCode::ALL
                 .map(ErrorCode::code)
@@ -151,7 +148,9 @@ impl Counters {
     }
 
     pub(super) fn sent(&self, codec: Codec, messages: usize, bytes: usize) {
-        self.sent.count(codec, messages, bytes);
+        self.writes[codec.index()].increment(1);
+        self.messages_sent[codec.index()].increment(messages as u64);
+        self.bytes_sent[codec.index()].increment(bytes as u64);
     }
 
     pub(super) fn bad_frame(&self, codec: Codec) {
@@ -167,22 +166,6 @@ impl Counters {
 
     pub(super) fn lost(&self, reason: LossReason) {
         increment(&self.lost, &reason);
-    }
-}
-
-impl SentCounters {
-    fn register() -> Self {
-        Self {
-            messages: per_codec("campanile_messages_sent_total"),
-            writes: per_codec("campanile_writes_total"),
-            bytes: per_codec("campanile_sent_bytes_total"),
-        }
-    }
-
-    fn count(&self, codec: Codec, messages: usize, bytes: usize) {
-        self.writes[codec.index()].increment(1);
-        self.messages[codec.index()].increment(messages as u64);
-        self.bytes[codec.index()].increment(bytes as u64);
     }
 }
 
@@ -202,17 +185,11 @@ impl LaneCounters {
         );
         let datagrams = |outcome: &'static str| metrics::counter!(DATAGRAMS, "outcome" => outcome);
         Self {
-            sent: SentCounters::register(),
             refused: metrics::counter!("campanile_quic_streams_refused_total"),
             datagrams_sent: datagrams("sent"),
             datagrams_too_large: datagrams("too_large"),
             datagrams_dropped: datagrams("dropped"),
         }
-    }
-
-    /// So much was written at once.
-    pub fn sent(&self, codec: Codec, messages: usize, bytes: usize) {
-        self.sent.count(codec, messages, bytes);
     }
 
     /// A subscription got no stream.
@@ -240,10 +217,6 @@ fn increment<K: PartialEq>(counters: &[(K, Counter)], key: &K) {
     if let Some((_, counter)) = counters.iter().find(|(known, _)| known == key) {
         counter.increment(1);
     }
-}
-
-fn per_codec(name: &'static str) -> [Counter; CODECS] {
-    Codec::ALL.map(|codec| metrics::counter!(name, "codec" => codec.label()))
 }
 
 fn per_kind<T>(make: impl Fn(&'static str, &'static str) -> T) -> PerKind<T> {

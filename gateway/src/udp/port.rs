@@ -60,7 +60,6 @@ impl UdpPort {
                 entrance,
                 counters,
                 message_size_limit: options.message_size_limit,
-                stream_per_channel: options.stream_per_channel,
                 patience: settings.patience.beginning,
             }),
         };
@@ -76,6 +75,12 @@ impl UdpPort {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections there are, those that are about to begin or to end included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.endpoint.open_connections()
     }
 
     /// Closes what is still open, and waits until clients had the chance to hear of it; all of it for a bounded time.

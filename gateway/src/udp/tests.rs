@@ -1,16 +1,17 @@
 //! The UDP port, with real QUIC clients on the loopback interface.
 
+mod early;
 mod kit;
-mod lanes;
+mod proxy;
 
 use std::time::Duration;
 
 use campanile_common::Codec;
 use campanile_common::message::{Command, SubscribeRequest};
-use quinn::ConnectionError;
+use quinn::{ConnectionError, TransportErrorCode};
 
-use crate::config::QuicOptions;
 use crate::config::options::ClientOptions;
+use crate::config::{QuicOptions, ShutdownOptions};
 use crate::connection::tests::world::{eventually, publish};
 use kit::{Client, Dialer, Server, closed, soon};
 
@@ -136,16 +137,15 @@ async fn only_protocols_that_are_spoken_are_agreed_upon() {
 
 #[tokio::test]
 async fn a_client_must_begin_in_time() {
+    // Long enough for a handshake, however busy the machine is.
     let hurry = |_: &mut QuicOptions, client: &mut ClientOptions| {
-        client.stale_close_delay = Duration::from_millis(300);
+        client.stale_close_delay = Duration::from_secs(5);
     };
     let server = Server::start_with(hurry).await;
-    // Says nothing.
     let silent = Dialer::new().connect(&server).await.unwrap();
-    assert_eq!(closed(&silent).await, (3502, "stale".into()));
-    // Opens its stream, and no more.
     let half = Client::open(&Dialer::new(), &server, Codec::Json).await;
-    assert_eq!(half.closed().await, (3502, "stale".into()));
+    assert_eq!(closed(&silent).await, (3502, "stale".into()), "without a stream");
+    assert_eq!(half.closed().await, (3502, "stale".into()), "without a command");
     assert_eq!((server.outcomes("stale"), server.outcomes("begun")), (1, 1));
 }
 
@@ -226,4 +226,87 @@ async fn connections_above_the_limit_are_turned_away() {
     eventually("there is room again", || server.host.admission.present() == 0).await;
     server.client().await;
     assert_eq!(server.outcomes("no_place"), 1);
+}
+
+#[tokio::test]
+async fn a_crowd_has_to_prove_its_addresses_and_is_refused_above_a_number() {
+    let narrow = |options: &mut QuicOptions, client: &mut ClientOptions| {
+        options.handshakes_before_retry = 2;
+        options.max_handshakes = 4;
+        client.stale_close_delay = Duration::from_secs(600);
+    };
+    let server = Server::start_with(narrow).await;
+    let mut before = server.client().await;
+    let mut silent = Vec::new();
+    for asked in [0, 0, 1, 2] {
+        silent.push(Dialer::new().connect(&server).await.unwrap());
+        assert_eq!(server.outcomes("retry"), asked);
+    }
+    let error = Dialer::new().connect(&server).await.unwrap_err();
+    let ConnectionError::ConnectionClosed(close) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(close.error_code, TransportErrorCode::CONNECTION_REFUSED);
+    assert_eq!(server.outcomes("refused"), 1);
+    before.subscribe("news").await;
+    publish(&server.host, "news", "1").await;
+    assert_eq!(before.publication().await["data"], 1, "who is in does not notice");
+    silent.clear();
+    eventually("all have gone", || {
+        server.metric("campanile_quic_handshakes ") == 0
+    })
+    .await;
+    server.client().await;
+    assert_eq!((server.outcomes("left"), server.outcomes("retry")), (4, 2));
+}
+
+#[tokio::test]
+async fn at_the_end_clients_are_sent_elsewhere_and_nobody_comes_in() {
+    let server = Server::start().await;
+    let clients = [server.client().await, server.client().await];
+    let silent = Dialer::new().connect(&server).await.unwrap();
+    let options = ShutdownOptions {
+        timeout: Duration::from_secs(60),
+        spread: Duration::ZERO,
+    };
+    assert!(soon("the goodbyes", server.host.shut_down(options)).await);
+    for client in &clients {
+        assert_eq!(client.closed().await, (3001, "shutdown".into()));
+    }
+    let error = Dialer::new().connect(&server).await.unwrap_err();
+    let ConnectionError::ConnectionClosed(close) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(close.error_code, TransportErrorCode::CONNECTION_REFUSED);
+    assert_eq!(server.outcomes("shutdown"), 1);
+    soon("the end of the port", server.port.stop()).await;
+    assert_eq!(closed(&silent).await, (3001, "shutdown".into()));
+}
+
+#[tokio::test]
+async fn a_client_keeps_its_connection_when_its_address_changes() {
+    const MESSAGES: u64 = 2000;
+    let server = Server::start().await;
+    let dialer = Dialer::new();
+    let client = Client::open(&dialer, &server, Codec::Json).await;
+    let mut client = client.connected().await;
+    client.subscribe("news").await;
+    let mut received = 0;
+    for number in 1..=MESSAGES {
+        publish(&server.host, "news", &number.to_string()).await;
+        if number % 400 == 0 {
+            dialer
+                .endpoint
+                .rebind(std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
+                .unwrap();
+        }
+        if number % 50 == 25 || number == MESSAGES {
+            while received < number {
+                received += 1;
+                assert_eq!(client.publication().await["data"], received);
+            }
+        }
+    }
+    assert!(client.connection.close_reason().is_none());
+    assert_eq!(server.outcomes("begun"), 1);
 }

@@ -10,8 +10,7 @@ use campanile_common::{Codec, DisconnectCode};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Carrier, SendHalf, StreamDecoder, Violation as Breach};
-use crate::connection::outbound::Outbound;
-use crate::transport::{End, Farewell, Takes, Transport, Violation, scratch};
+use crate::transport::{End, Farewell, Transport, Violation, scratch};
 
 /// How long a client may take to acknowledge what was sent before its goodbye.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -137,7 +136,6 @@ impl<C: Carrier> StreamTransport<C> {
         let rest = async {
             if poll_fn(|cx| self.poll_flush(cx)).await.is_ok() {
                 self.send.finish().await;
-                self.carrier.finish().await;
             }
         };
         if tokio::time::timeout(CLOSE_WAIT, rest).await.is_err() {
@@ -182,14 +180,6 @@ impl<C: Carrier> Transport for StreamTransport<C> {
         }
         (self.stuck, self.taken) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
-    }
-
-    fn takes(&self) -> Takes {
-        self.carrier.takes()
-    }
-
-    fn poll_lanes(&mut self, cx: &mut Context<'_>, outbound: &Outbound) -> Poll<End> {
-        self.carrier.poll_lanes(cx, outbound)
     }
 
     async fn close(mut self, farewell: Farewell) {

@@ -17,7 +17,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
 
-use crate::config::options::{ChannelOptions, ClientOptions};
+use crate::config::options::ClientOptions;
 use crate::config::{CertificateSource, QuicOptions};
 use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
@@ -61,14 +61,8 @@ impl Server {
     }
 
     pub(super) async fn start_with(change: impl FnOnce(&mut QuicOptions, &mut ClientOptions)) -> Self {
-        Self::start_for(|options, client, _| change(options, client)).await
-    }
-
-    pub(super) async fn start_for(
-        change: impl FnOnce(&mut QuicOptions, &mut ClientOptions, &mut ChannelOptions),
-    ) -> Self {
         let mut options = options();
-        let host = host_with(|client, channels| change(&mut options, client, channels)).await;
+        let host = host_with(|client, _| change(&mut options, client)).await;
         let timers = Arc::clone(&host);
         tokio::spawn(async move { timers.timers.run().await });
         let settings = Settings::new(
@@ -138,21 +132,13 @@ impl Dialer {
         }
     }
 
-    /// The same with other limits.
-    pub(super) fn with_transport(mut self, transport: quinn::TransportConfig) -> Self {
-        self.config.transport_config(Arc::new(transport));
-        self
-    }
-
-    pub(super) fn dial(&self, server: &Server) -> quinn::Connecting {
-        let connecting = self
-            .endpoint
-            .connect_with(self.config.clone(), server.port.address(), "localhost");
-        connecting.unwrap()
+    pub(super) fn dial(&self, server: SocketAddr) -> quinn::Connecting {
+        let config = self.config.clone();
+        self.endpoint.connect_with(config, server, "localhost").unwrap()
     }
 
     pub(super) async fn connect(&self, server: &Server) -> Result<Connection, ConnectionError> {
-        soon("a handshake", self.dial(server)).await
+        soon("a handshake", self.dial(server.port.address())).await
     }
 }
 
@@ -173,17 +159,12 @@ impl Client {
     }
 
     pub(super) async fn begin(connection: Connection, codec: Codec) -> Self {
+        let (mut send, recv) = connection.open_bi().await.unwrap();
         let preface = Preface {
             codec,
             lanes: false,
             datagrams: false,
         };
-        Self::begin_with(connection, preface).await
-    }
-
-    pub(super) async fn begin_with(connection: Connection, preface: Preface) -> Self {
-        let codec = preface.codec;
-        let (mut send, recv) = connection.open_bi().await.unwrap();
         send.write_all(&preface.encode()).await.unwrap();
         Self {
             connection,
@@ -254,7 +235,7 @@ impl Client {
                 if let Some(reply) = self.take() {
                     return Some(reply);
                 }
-                let mut buffer = [0; 4096];
+                let mut buffer = [0; 512];
                 match self.recv.read(&mut buffer).await {
                     Ok(Some(count)) => self.received.extend(&buffer[..count]),
                     Ok(None) | Err(_) => return None,
