@@ -90,6 +90,9 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     if let Some(demo) = &config.demo {
         announce::demo(demo);
     }
+    if let Some(certificates) = &certificates {
+        announce::generated(certificates.fingerprint());
+    }
     let udp = sockets.take_udp();
     let udp = udp.zip(config.quic.clone()).zip(certificates);
     let udp = udp.map(|((socket, options), certificates)| {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::sockets::Sockets;
 use crate::config::Demo;
+use crate::tls::Fingerprint;
 
 /// One line for each address, in a form that other programs can read.
 pub(super) fn listening(sockets: &Sockets) {
@@ -14,6 +15,16 @@ pub(super) fn listening(sockets: &Sockets) {
     if let Some(address) = sockets.udp() {
         say(&mut out, &format!("listening on quic://{address}"));
     }
+}
+
+/// What clients pin where no authority vouches, also as `serverCertificateHashes` of browsers want it.
+pub(super) fn generated(fingerprint: Fingerprint) {
+    let mut out = io::stdout().lock();
+    say(&mut out, &format!("certificate SHA-256: {fingerprint}"));
+    say(
+        &mut out,
+        &format!("certificate SHA-256 in base64: {}", fingerprint.base64()),
+    );
 }
 
 /// What whoever tries it out needs: these secrets are valid until the process ends.
