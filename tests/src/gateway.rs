@@ -23,10 +23,12 @@ pub const API_KEY: &str = "an-api-key-of-the-tests";
 pub struct GatewayConfig(Value);
 
 impl Default for GatewayConfig {
-    /// On a port that the kernel chooses, with the tests' secrets, and with nothing allowed to clients.
+    /// On ports that the kernel chooses, over every transport, with the tests' secrets, and with nothing allowed to clients.
     fn default() -> Self {
         Self(json!({
             "http_server": { "address": "127.0.0.1", "port": 0 },
+            "quic": { "enabled": true, "generated_certificate": true },
+            "webtransport": { "enabled": true },
             "http_api": { "key": API_KEY },
             "client": { "token": { "hmac_secret_key": token::SECRET } },
             "cluster": { "command_timeout": "1s" },

@@ -1,6 +1,7 @@
 //! One test over each transport.
 
-/// Makes a test of each body, an `async fn(Transport) -> Result<()>`: `BODY::over_websocket`.
+/// Makes three tests of each body, an `async fn(Transport) -> Result<()>`: `BODY::over_websocket`, `BODY::over_quic` and
+/// `BODY::over_webtransport`.
 ///
 /// ```
 /// use anyhow::Result;
@@ -23,6 +24,16 @@ macro_rules! over_each_transport {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn over_websocket() -> anyhow::Result<()> {
                 super::$body(Transport::WebSocket).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_quic() -> anyhow::Result<()> {
+                super::$body(Transport::Quic).await
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_webtransport() -> anyhow::Result<()> {
+                super::$body(Transport::WebTransport).await
             }
         })+
     };

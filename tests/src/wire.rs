@@ -168,13 +168,22 @@ impl Wire {
         Ok(self.push_on().await?.1)
     }
 
+    /// The next push, oldest first, for which there is this much time after whatever came last.
+    pub async fn push_within(&mut self, deadline: Duration) -> Result<Value> {
+        Ok(self.next_push(deadline).await?.1)
+    }
+
     /// The next push, oldest first, and which way it came.
     pub async fn push_on(&mut self) -> Result<(Way, Value)> {
+        self.next_push(SOON).await
+    }
+
+    async fn next_push(&mut self, deadline: Duration) -> Result<(Way, Value)> {
         loop {
             if let Some(push) = self.pushes.pop_front() {
                 return Ok(push);
             }
-            let (way, replies) = self.replies(SOON).await.context("waiting for a push")?;
+            let (way, replies) = self.replies(deadline).await.context("waiting for a push")?;
             for reply in replies {
                 self.keep(way, &reply);
             }
@@ -198,13 +207,26 @@ impl Wire {
     pub async fn closed(&mut self) -> Result<Closed> {
         timeout(SOON, async {
             loop {
-                if let Received::Closed(closed) = self.link.receive().await? {
-                    return Ok(closed);
+                match self.link.receive().await {
+                    Ok(Received::Closed(closed)) => return closed,
+                    Ok(Received::Messages(messages, _)) if self.says_goodbye(&messages) => {
+                        self.link.finish().await;
+                    }
+                    // What comes before the end may be cut short.
+                    Ok(Received::Messages(..)) | Err(_) => {}
                 }
             }
         })
         .await
-        .context("the connection was not closed")?
+        .context("the connection was not closed")
+    }
+
+    /// Whether a server that cannot rely on close codes tells the client to leave.
+    fn says_goodbye(&self, messages: &Bytes) -> bool {
+        let replies = decode(self.codec, messages).unwrap_or_default();
+        replies
+            .iter()
+            .any(|reply| reply["push"].get("disconnect").is_some())
     }
 
     /// Whether a command is still answered.

@@ -53,7 +53,7 @@ async fn every_codec_over_every_transport_at_either_gateway_sees_every_publicati
                 puppet.subscribe(channel).await?;
                 puppets.push(puppet);
             }
-            for transport in [Transport::WebSocket] {
+            for transport in Transport::ALL {
                 for codec in Codec::ALL {
                     let endpoint = gateway.endpoint(transport);
                     let mut wire = Wire::connect_with(endpoint, &token::connection("writer"), codec).await?;

@@ -91,14 +91,28 @@ async fn watch_and_leave(gateway: &Gateway, transport: Transport, count: u64) ->
         assert_eq!(publication["data"], number);
         offset = publication["offset"].as_u64().context("an offset")?;
     }
+    leave(gateway, wire).await;
     Ok(Position { offset, epoch })
 }
 
-/// Comes back with a position.
+/// Goes away, and waits until the gateway has seen it: as long as somebody is subscribed, the gateway keeps publications of
+/// its own, more perhaps than the shard does.
+async fn leave(gateway: &Gateway, wire: Wire) {
+    drop(wire);
+    let api = gateway.api();
+    eventually("the gateway has nobody in the channel", SOON, || async {
+        let channels = api.call("channels", &json!({ "pattern": CHANNEL })).await;
+        channels.is_ok_and(|it| it["channels"] == json!({}))
+    })
+    .await;
+}
+
+/// Comes back with a position, and goes away again.
 async fn come_back(gateway: &Gateway, transport: Transport, position: &Position) -> Result<Return> {
     let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
     let result = wire.recover(CHANNEL, position.offset, &position.epoch).await?;
     assert_eq!(result["was_recovering"], true, "{result}");
+    leave(gateway, wire).await;
     let publications = result["publications"].as_array().cloned().unwrap_or_default();
     Ok(Return {
         recovered: result["recovered"].as_bool().unwrap_or(false),

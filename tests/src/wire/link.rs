@@ -57,6 +57,13 @@ impl Link {
         }
     }
 
+    /// Ends what this side has to say, where a transport lets one side do that alone.
+    pub(super) async fn finish(&mut self) {
+        if let Self::Streams(streams) = self {
+            streams.finish().await;
+        }
+    }
+
     /// The next that comes. Nothing is lost when this is given up halfway.
     pub(super) async fn receive(&mut self) -> Result<Received> {
         match self {

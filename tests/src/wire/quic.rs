@@ -6,9 +6,10 @@ use std::sync::Arc;
 use anyhow::Result;
 use campanile_common::Codec;
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, TransportConfig, VarInt};
+use quinn::{ClientConfig, Connection, ConnectionError, TransportConfig, VarInt};
 
 use super::endpoint::Udp;
+use super::link::Closed;
 use super::tls;
 
 /// The protocol of native clients.
@@ -85,4 +86,15 @@ pub fn preface(codec: Codec, takes_streams: bool, takes_datagrams: bool) -> [u8;
         Codec::MessagePack => 0x03,
     };
     [codec, u8::from(takes_streams) | u8::from(takes_datagrams) << 1]
+}
+
+/// How a QUIC connection was closed.
+pub fn closed(error: ConnectionError) -> Closed {
+    match error {
+        ConnectionError::ApplicationClosed(frame) => Closed {
+            code: u32::try_from(frame.error_code.into_inner()).unwrap_or(u32::MAX),
+            reason: String::from_utf8_lossy(&frame.reason).into_owned(),
+        },
+        error => Closed::without_code(&error),
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use campanile_common::{Bytes, Codec};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use quinn::{ConnectionError, VarInt};
+use quinn::VarInt;
 use reqwest::Url;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use web_transport_quinn::http::HeaderValue;
@@ -112,6 +112,11 @@ impl Streams {
         Ok(self.control.write_all(bytes).await?)
     }
 
+    pub(super) async fn finish(&mut self) {
+        // It may have ended already.
+        let _ = self.control.shutdown().await;
+    }
+
     pub(super) async fn receive(&mut self) -> Result<Received> {
         while let Some(source) = self.sources.next().await {
             match source {
@@ -181,25 +186,14 @@ impl Drop for Streams {
 impl Session {
     async fn closed(&self) -> Closed {
         match self {
-            Self::Quic(connection) => closed(connection.closed().await),
+            Self::Quic(connection) => quic::closed(connection.closed().await),
             Self::WebTransport(session) => match session.closed().await {
                 SessionError::WebTransportError(WebTransportError::Closed(code, reason)) => {
                     Closed { code, reason }
                 }
-                SessionError::ConnectionError(error) => closed(error),
+                SessionError::ConnectionError(error) => quic::closed(error),
                 error => Closed::without_code(&error),
             },
         }
-    }
-}
-
-/// How a QUIC connection was closed.
-pub(super) fn closed(error: ConnectionError) -> Closed {
-    match error {
-        ConnectionError::ApplicationClosed(frame) => Closed {
-            code: u32::try_from(frame.error_code.into_inner()).unwrap_or(u32::MAX),
-            reason: String::from_utf8_lossy(&frame.reason).into_owned(),
-        },
-        error => Closed::without_code(&error),
     }
 }

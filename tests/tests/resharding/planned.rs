@@ -19,7 +19,7 @@ pub(crate) const STEADY: Pace = Pace {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shard_joins_and_the_first_is_drained_and_nobody_notices() -> Result<()> {
-    let world = World::start(World::cluster(3), CHANNELS_OF_EACH_KIND).await?;
+    let mut world = World::start(World::cluster(3), CHANNELS_OF_EACH_KIND).await?;
     let load = world.publish(STEADY);
     world.round(&load).await;
     let away = world
@@ -31,6 +31,7 @@ async fn a_shard_joins_and_the_first_is_drained_and_nobody_notices() -> Result<(
     for watcher in &world.watchers {
         watcher.forget().await?;
     }
+    world.watch_over_each_transport().await?;
 
     let (_spare, fourth) = world.spare("redis-4").await?;
     let before = world.shares().await?;

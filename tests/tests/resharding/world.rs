@@ -1,10 +1,10 @@
-//! A cluster, the SDKs that watch it, and what an operator does to it.
+//! A cluster, the clients that watch it, and what an operator does to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use campanile_common::ChannelName;
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::topology::Topology;
@@ -16,8 +16,10 @@ use campanile_tests::puppet::{Puppet, Sdk};
 use campanile_tests::redis::RedisServer;
 use campanile_tests::token;
 use campanile_tests::wait::{eventually, until};
+use campanile_tests::wire::{Handshake, Transport};
 use serde_json::{Value, json};
 
+use crate::hand::Hand;
 use crate::load::{Books, Load, Pace};
 
 /// Channels with a stream, and as many without.
@@ -41,11 +43,17 @@ pub(crate) struct World {
     asked: AtomicU64,
 }
 
-/// An SDK's client and the channels it watches.
+/// A client and the channels it watches.
 pub(crate) struct Watcher {
     pub(crate) name: String,
     pub(crate) channels: Vec<String>,
-    puppet: Puppet,
+    eyes: Eyes,
+}
+
+/// What watches.
+enum Eyes {
+    Sdk(Box<Puppet>),
+    Hand(Hand),
 }
 
 /// What a watcher has seen since it was last told to forget.
@@ -140,10 +148,40 @@ impl World {
         let watcher = Watcher {
             name: name.to_owned(),
             channels,
-            puppet,
+            eyes: Eyes::Sdk(Box::new(puppet)),
         };
         watcher.subscribed().await;
         Ok(watcher)
+    }
+
+    /// Adds clients by hand over each transport, in native QUIC with streams of channels and without, which together watch every
+    /// channel.
+    pub(crate) async fn watch_over_each_transport(&mut self) -> Result<()> {
+        let plain = Handshake {
+            streams: 0,
+            ..Handshake::default()
+        };
+        let ways = [
+            ("by hand over WebSocket", Transport::WebSocket, plain),
+            ("by hand over QUIC", Transport::Quic, plain),
+            (
+                "by hand over QUIC with streams",
+                Transport::Quic,
+                Handshake::default(),
+            ),
+            ("by hand over WebTransport", Transport::WebTransport, plain),
+        ];
+        for (index, (name, transport, handshake)) in ways.into_iter().enumerate() {
+            let channels = self.share(index, ways.len());
+            let gateway = &self.cluster.gateways[self.seats[index % self.seats.len()]];
+            let hand = Hand::start(name, &gateway.endpoint(transport), handshake, &channels).await?;
+            self.watchers.push(Watcher {
+                name: name.to_owned(),
+                channels,
+                eyes: Eyes::Hand(hand),
+            });
+        }
+        Ok(())
     }
 
     /// The APIs of the gateways that have watchers.
@@ -307,7 +345,27 @@ pub(crate) fn owner<'a>(topology: &'a Topology, channel: &str) -> &'a str {
 impl Watcher {
     /// What it has seen.
     pub(crate) async fn report(&self) -> Result<Report> {
-        Ok(Report(self.puppet.call(json!({ "do": "report" })).await?))
+        Ok(Report(match &self.eyes {
+            Eyes::Sdk(puppet) => puppet.call(json!({ "do": "report" })).await?,
+            Eyes::Hand(hand) => hand.report(),
+        }))
+    }
+
+    /// The last number of each channel.
+    async fn numbers(&self) -> Result<Value> {
+        match &self.eyes {
+            Eyes::Sdk(puppet) => Ok(puppet.call(json!({ "do": "numbers" })).await?),
+            Eyes::Hand(hand) => Ok(hand.numbers()),
+        }
+    }
+
+    /// Tells its SDK to do something.
+    async fn call(&self, what: &str) -> Result<()> {
+        let Eyes::Sdk(puppet) = &self.eyes else {
+            bail!("{} does only watch", self.name);
+        };
+        puppet.call(json!({ "do": what })).await?;
+        Ok(())
     }
 
     /// Waits until it is subscribed to each of its channels.
@@ -325,7 +383,7 @@ impl Watcher {
             format!("{} has received everything", self.name),
             ARRIVED,
             || async {
-                let numbers = self.puppet.call(json!({ "do": "numbers" })).await.ok()?;
+                let numbers = self.numbers().await.ok()?;
                 let has = |channel: &String| {
                     accepted
                         .get(channel)
@@ -339,17 +397,17 @@ impl Watcher {
 
     /// Disconnects.
     pub(crate) async fn leave(&self) -> Result<()> {
-        self.puppet.call(json!({ "do": "leave" })).await.map(drop)
+        self.call("leave").await
     }
 
     /// Forgets what it has noted so far, but not the numbers.
     pub(crate) async fn forget(&self) -> Result<()> {
-        self.puppet.call(json!({ "do": "forget" })).await.map(drop)
+        self.call("forget").await
     }
 
     /// Connects again and waits until it is subscribed to each of its channels.
     pub(crate) async fn come_back(&self) -> Result<Report> {
-        self.puppet.call(json!({ "do": "return" })).await?;
+        self.call("return").await?;
         self.subscribed().await;
         self.report().await
     }
