@@ -138,7 +138,7 @@ impl Config {
             channel: channels::channel(&raw.channel, report),
             api: server::api(&raw.http_api, report),
             websocket: server::websocket(&raw.websocket, report),
-            webtransport: server::webtransport(&raw.webtransport, report),
+            webtransport: server::webtransport(&raw, report),
             shutdown: server::shutdown(&raw.shutdown, report),
             allowed_origins: raw.client.allowed_origins,
             demo,

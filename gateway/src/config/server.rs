@@ -284,17 +284,26 @@ pub(super) fn websocket(raw: &raw::WebSocket, report: &mut Report) -> Option<Web
     })
 }
 
-pub(super) fn webtransport(raw: &raw::WebTransport, report: &mut Report) -> Option<WebTransportOptions> {
-    if !raw.enabled {
+pub(super) fn webtransport(raw: &Raw, report: &mut Report) -> Option<WebTransportOptions> {
+    let webtransport = &raw.webtransport;
+    if !webtransport.enabled {
         return None;
     }
-    check_path("webtransport.handler_prefix", &raw.handler_prefix, report);
-    if raw.message_size_limit == 0 {
+    if !raw.quic.enabled {
+        report
+            .error("webtransport.enabled: it is served on the port of QUIC, which is off; set quic.enabled");
+    }
+    check_path(
+        "webtransport.handler_prefix",
+        &webtransport.handler_prefix,
+        report,
+    );
+    if webtransport.message_size_limit == 0 {
         report.error("webtransport.message_size_limit: 0 lets no message in; write bytes, such as 65536");
     }
     Some(WebTransportOptions {
-        path: raw.handler_prefix.clone(),
-        message_size_limit: raw.message_size_limit as usize,
+        path: webtransport.handler_prefix.clone(),
+        message_size_limit: webtransport.message_size_limit as usize,
     })
 }
 

@@ -178,6 +178,14 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
             "http_server: {address: here}",
             "http_server.address: \"here\" is not an IP address",
         ),
+        (
+            "webtransport: {enabled: true}",
+            "webtransport.enabled: it is served on the port of QUIC",
+        ),
+        (
+            "webtransport: {enabled: true, handler_prefix: here}",
+            "webtransport.handler_prefix: \"here\" is not a path",
+        ),
         ("log: {level: loud}", "log.level: \"loud\" is none; write trace,"),
         (
             "health: {handler_prefix: /metrics}",

@@ -5,6 +5,7 @@ mod endpoint;
 mod lifecycle;
 mod shards;
 mod stress;
+mod webtransport;
 pub(crate) mod world;
 
 use serde_json::json;

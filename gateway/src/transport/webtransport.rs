@@ -20,13 +20,6 @@ pub use socket::WebTransport;
 
 use quinn::VarInt;
 
-/// Bidirectional streams that a client may open: the request's and the session's.
-const BIDIRECTIONAL_STREAMS: VarInt = VarInt::from_u32(2);
-
-/// Unidirectional streams that a client may open: the control stream and the two of QPACK (RFC 9114 §6.2). What more
-/// it would like to open waits for ever, on its side.
-const UNIDIRECTIONAL_STREAMS: VarInt = VarInt::from_u32(3);
-
 /// Why a QUIC connection that carries HTTP/3 is closed (RFC 9114 §8.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ErrorCode {

@@ -21,9 +21,11 @@ pub(super) const H3: &[u8] = b"h3";
 /// The version of QUIC that is spoken: 1 (RFC 9000).
 const VERSIONS: [u32; 1] = [1];
 
-/// Streams that a client may open before it is known what it speaks: HTTP/3 needs three in one direction (control and
-/// QPACK's two) and, for a session of WebTransport, two in both.
-const STREAMS: u32 = 4;
+/// Streams that a client may open, whatever it speaks. WebTransport needs two in both directions, the request's and the
+/// session's, and HTTP/3 three in one, control and QPACK's two; what more such a client would like to open waits for
+/// ever, on its side. A native client needs one in both, and is told off for another.
+const BOTH_DIRECTIONS: u32 = 2;
+const ONE_DIRECTION: u32 = 3;
 
 /// What may arrive beside the longest message, so that a message does not fill its window.
 const WINDOW_SLACK: usize = 16 * 1024;
@@ -167,8 +169,8 @@ impl Settings {
         let window = VarInt::try_from(longest + WINDOW_SLACK).unwrap_or(VarInt::MAX);
         let mut config = TransportConfig::default();
         config
-            .max_concurrent_bidi_streams(STREAMS.into())
-            .max_concurrent_uni_streams(STREAMS.into())
+            .max_concurrent_bidi_streams(BOTH_DIRECTIONS.into())
+            .max_concurrent_uni_streams(ONE_DIRECTION.into())
             .stream_receive_window(window)
             .receive_window(window)
             .send_window(SEND_WINDOW)

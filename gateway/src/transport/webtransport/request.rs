@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use web_transport_proto::{ConnectError, ConnectRequest, ConnectResponse, Settings, StreamUni, VarInt};
 
 use super::session::Session;
-use super::{BIDIRECTIONAL_STREAMS, ErrorCode, UNIDIRECTIONAL_STREAMS, WebTransport, close};
+use super::{ErrorCode, WebTransport, close};
 
 /// How long a client may take to receive the answer that refuses it.
 const REFUSAL_WAIT: Duration = Duration::from_secs(2);
@@ -50,8 +50,6 @@ pub enum RequestError {
 impl SessionRequest {
     /// Waits for the request, for which the caller sets a time limit. Errors have been answered.
     pub async fn receive(connection: Connection) -> Result<Self, RequestError> {
-        connection.set_max_concurrent_bi_streams(BIDIRECTIONAL_STREAMS);
-        connection.set_max_concurrent_uni_streams(UNIDIRECTIONAL_STREAMS);
         let received = Self::read(connection.clone()).await;
         close_if_broken(&connection, &received);
         received
