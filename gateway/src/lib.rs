@@ -12,7 +12,7 @@
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
 //! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
 //!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
-//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`];
+//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -50,3 +50,4 @@ pub mod timers;
 pub mod tls;
 pub mod transport;
 pub mod udp;
+pub mod watched_file;

@@ -1,6 +1,6 @@
 //! The list of shards: where it comes from while the gateway runs, and how it gets into the topology.
 //!
-//! - [`file`](mod@file), [`reload`]: the configuration file, watched, and what is taken over of it;
+//! - [`reload`]: the configuration file, watched, and what is taken over of it;
 //! - [`resolver`], [`dns`], [`sightings`], [`discovery`]: asking the DNS, what an answer says, what several say, and doing it
 //!   while this gateway coordinates;
 //! - [`lists`]: which of these lists count;
@@ -9,7 +9,6 @@
 
 pub mod discovery;
 pub mod dns;
-pub mod file;
 pub mod lists;
 pub mod notes;
 pub mod proposer;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::file::{Look, WatchedFile};
 use super::notes::{Notes, Subject};
 use crate::config::{Config, Invalid, ManagedBy, RedisShard, Settings, Severity, ShardsOptions, Sources};
+use crate::watched_file::{Look, WatchedFile};
 
 /// How often the file is looked at. That is one look at its metadata.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
