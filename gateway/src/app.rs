@@ -21,11 +21,11 @@ use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, give_up, refuse};
-use crate::config::{Config, ShutdownOptions, Sources};
+use crate::config::{Config, Invalid, ShutdownOptions, Sources};
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
 use crate::logging;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, PortCertificates};
 use crate::udp::{self, Patience, UdpPort};
 
 use gateway::Gateway;
@@ -36,9 +36,16 @@ use sockets::{Serving, Sockets};
 /// Runs a gateway until it is told to end.
 #[must_use]
 pub fn serve(sources: &Sources) -> Exit {
-    let (config, report) = match Config::load(sources) {
+    let (config, mut report) = match Config::load(sources) {
         Ok(loaded) => loaded,
         Err(invalid) => return refuse(&invalid),
+    };
+    let certificates = match PortCertificates::open(&config.tls) {
+        Ok(certificates) => certificates,
+        Err(error) => {
+            report.error(error.to_string());
+            return refuse(&Invalid(report));
+        }
     };
     logging::start(config.log);
     report.log();
@@ -46,7 +53,7 @@ pub fn serve(sources: &Sources) -> Exit {
         .enable_all()
         .build()
         .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(run(sources, config)));
+        .and_then(|runtime| runtime.block_on(run(sources, config, certificates)));
     ended.unwrap_or_else(|error| fail(&error))
 }
 
@@ -60,7 +67,7 @@ fn fail(error: &anyhow::Error) -> Exit {
     }
 }
 
-async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
+async fn run(sources: &Sources, config: Config, certificates: PortCertificates) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let origin = Origin {
         sources: sources.clone(),
@@ -68,11 +75,9 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
     };
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
-    let certificates = config
-        .quic
-        .as_ref()
-        .map(|quic| Certificates::open(&quic.certificate));
-    let certificates = certificates.transpose()?;
+    let hangups = signals::hangups().context("cannot listen for signals")?;
+    tokio::spawn(certificates.keeper().run(hangups));
+    let tls = certificates.acceptors().context("cannot speak TLS")?;
     let mut sockets = Sockets::bind(&config.http, config.quic.as_ref()).await?;
     let (gateway, api) = Gateway::start(&config, origin, sockets.public())?;
     let endpoints = Endpoints {
@@ -84,30 +89,40 @@ async fn run(sources: &Sources, config: Config) -> anyhow::Result<Exit> {
             .unwrap_or_default(),
         readiness: gateway.readiness(),
         exporter,
-        page: page::routes(&config, gateway.clock(), gateway.shards()),
+        page: page::routes(&config, &gateway, certificates.clients()),
     };
-    announce::listening(&sockets);
+    announce::listening(&sockets, &tls);
     if let Some(demo) = &config.demo {
         announce::demo(demo);
     }
-    if let Some(certificates) = &certificates {
-        announce::generated(certificates.fingerprint());
+    if let Some(generated) = certificates.clients().filter(|it| it.is_generated()) {
+        announce::generated(generated.fingerprint());
     }
-    let udp = sockets.take_udp();
-    let udp = udp.zip(config.quic.clone()).zip(certificates);
-    let udp = udp.map(|((socket, options), certificates)| {
-        let settings = udp::Settings::new(options, Patience::of(&config.client), certificates)
-            .with_webtransport(config.webtransport.clone());
-        UdpPort::serve(socket, &settings, gateway.entrance(&config))
-    });
-    let udp = udp.transpose().context("cannot serve QUIC")?;
-    let serving = sockets.serve(routers(&config.http, endpoints));
+    let udp = serve_udp(&mut sockets, &gateway, &config, certificates.clients());
+    let udp = udp.context("cannot serve QUIC")?;
+    let serving = sockets.serve(routers(&config.http, endpoints), tls);
     signals.next().await;
     tracing::info!("told to end: clients are sent elsewhere; told again, it ends at once");
     tokio::select! {
         () = end(gateway, (serving, udp), &config) => Ok(Exit::Success),
         () = signals.next() => Ok(Exit::Forced),
     }
+}
+
+/// Serves QUIC, where it is configured, with the certificate that it cannot do without.
+fn serve_udp(
+    sockets: &mut Sockets,
+    gateway: &Gateway,
+    config: &Config,
+    certificates: Option<&Certificates>,
+) -> anyhow::Result<Option<UdpPort>> {
+    let socket = sockets.take_udp().zip(config.quic.clone()).zip(certificates);
+    let Some(((socket, options), certificates)) = socket else {
+        return Ok(None);
+    };
+    let settings = udp::Settings::new(options, Patience::of(&config.client), certificates.clone())
+        .with_webtransport(config.webtransport.clone());
+    Ok(Some(UdpPort::serve(socket, &settings, gateway.entrance(config))?))
 }
 
 /// How much of the time for the end is kept for leaving the cluster: a quarter, but not more than this, which lets a store

@@ -3,7 +3,7 @@
 mod commands;
 mod shards;
 
-pub use commands::{check_config, generate_config, generate_token, give_up, refuse, version};
+pub use commands::{check_config, fingerprint, generate_config, generate_token, give_up, refuse, version};
 pub use shards::{ShardsArguments, shards};
 
 use std::net::IpAddr;
@@ -70,6 +70,8 @@ pub enum Command {
     Genconfig,
     /// Print a token signed with the configured key
     Gentoken(TokenArguments),
+    /// Print the SHA-256 of a certificate, as clients pin it
+    Fingerprint(FingerprintArguments),
     /// Look at the shards of a running deployment, and change which there are
     Shards(ShardsArguments),
     /// Print the version
@@ -141,6 +143,13 @@ pub struct TokenArguments {
     ttl: HumanDuration,
     #[command(flatten)]
     config: ConfigArguments,
+}
+
+/// Which certificate.
+#[derive(Debug, Args)]
+pub struct FingerprintArguments {
+    /// A PEM file; the first certificate in it counts
+    file: PathBuf,
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), String> {

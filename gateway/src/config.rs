@@ -45,7 +45,7 @@ pub use server::{
 pub use settings::Settings;
 pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
-pub use tls::{CertificateSource, PemSource};
+pub use tls::{CertificateSource, InternalTls, PemSource, TlsOptions};
 
 use options::{AuthOptions, ChannelOptions, ClientOptions};
 use raw::Raw;
@@ -56,6 +56,8 @@ use serde_json::Value;
 pub struct Config {
     /// Where to listen, and what is served where.
     pub http: HttpOptions,
+    /// Which port speaks TLS, with which certificate.
+    pub tls: TlsOptions,
     /// What to log.
     pub log: LogOptions,
     /// This gateway's name, for people; `None`: to be made up.
@@ -126,9 +128,11 @@ impl Config {
         let shards = shards::shards(&raw, report);
         let cluster = cluster::cluster(&raw, &shards, report);
         let http = server::http(&raw, report)?;
+        let tls = tls::tls(&raw, report);
         Some(Self {
-            quic: quic::quic(&raw, &http, report),
+            quic: quic::quic(&raw, &http, &tls, report),
             http,
+            tls,
             log: server::log(&raw.log, report)?,
             node_name: (!raw.node.name.is_empty()).then(|| raw.node.name.clone()),
             shards,
@@ -185,7 +189,7 @@ fn deserialize(mut merged: Value, report: &mut Report) -> Option<Raw> {
 
 /// Whether the key's value must not be shown.
 fn is_secret(path: &str) -> bool {
-    ["key", "password", "secret", "url", "store"]
+    ["key", "password", "pem", "secret", "url", "store"]
         .iter()
         .any(|end| path.ends_with(end))
 }

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Checkconfig(arguments) => cli::check_config(arguments),
         Command::Genconfig => cli::generate_config(),
         Command::Gentoken(arguments) => cli::generate_token(arguments),
+        Command::Fingerprint(arguments) => cli::fingerprint(&arguments),
         Command::Shards(arguments) => cli::shards(arguments),
         Command::Version => cli::version(),
     };

@@ -191,3 +191,61 @@ fn a_running_gateway_is_asked_about_its_shards() {
     let refused = out(&ask(&["drain", "nowhere", "--json"]));
     assert!(refused.starts_with("{\"error\":{\"code\":300,"), "{refused}");
 }
+
+#[test]
+fn a_certificate_that_cannot_be_used_ends_the_start_with_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let [mine, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["h".to_owned()]).unwrap());
+    std::fs::write(file("c.pem"), mine.cert.pem()).unwrap();
+    std::fs::write(file("k.pem"), other.signing_key.serialize_pem()).unwrap();
+    let (certificate, key) = (file("c.pem"), file("k.pem"));
+    let with = |command, certificate: &str| {
+        run(&[
+            command,
+            "--set=http_server.tls.enabled=true",
+            &format!("--set=http_server.tls.cert_pem={certificate}"),
+            &format!("--set=http_server.tls.key_pem={key}"),
+        ])
+    };
+    for command in ["serve", "checkconfig"] {
+        for (certificate, words) in [
+            (
+                &certificate,
+                "error: http_server.tls: the key in key_pem does not belong to",
+            ),
+            (&file("nowhere"), "error: http_server.tls.cert_pem: cannot read "),
+        ] {
+            let output = with(command, certificate);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(3), "{command}: {said}");
+            assert_eq!(said.matches("error: ").count(), 1, "{said}");
+            assert!(said.contains(words), "{said}");
+        }
+    }
+    std::fs::write(&key, mine.signing_key.serialize_pem()).unwrap();
+    assert!(with("checkconfig", &certificate).status.success());
+}
+
+#[test]
+fn the_fingerprint_of_a_certificate_is_printed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.pem");
+    let path = file.to_str().unwrap();
+    std::fs::write(
+        &file,
+        rcgen::generate_simple_self_signed(["h".to_owned()])
+            .unwrap()
+            .cert
+            .pem(),
+    )
+    .unwrap();
+    let output = run(&["fingerprint", path]);
+    let text = out(&output);
+    let lengths: Vec<usize> = text.lines().map(str::len).collect();
+    assert_eq!(lengths, [64, 44], "{text}");
+    std::fs::write(&file, "nothing").unwrap();
+    let output = run(&["fingerprint", path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no certificate in"));
+}

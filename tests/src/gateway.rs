@@ -131,19 +131,24 @@ impl Gateway {
         Ok(Self { dir, process, base })
     }
 
-    /// The base of its HTTP URLs, `http://127.0.0.1:PORT`.
+    /// The base of its HTTP URLs, `http://127.0.0.1:PORT`, or with `https`.
     pub fn url(&self) -> &str {
         &self.base
     }
 
     /// Its host and port.
     pub fn address(&self) -> &str {
-        self.base.strip_prefix("http://").unwrap_or(&self.base)
+        self.base
+            .split_once("://")
+            .map_or(&self.base, |(_, address)| address)
     }
 
     /// The URL of its WebSocket endpoint.
     pub fn websocket_url(&self) -> String {
-        websocket_url(self.address())
+        match self.base.strip_prefix("https://") {
+            Some(address) => format!("wss://{address}/connection/websocket"),
+            None => websocket_url(self.address()),
+        }
     }
 
     /// Where clients connect over a transport.

@@ -4,13 +4,18 @@ use std::io::{self, Write};
 
 use super::sockets::Sockets;
 use crate::config::Demo;
-use crate::tls::Fingerprint;
+use crate::tls::{Acceptors, Fingerprint};
 
-/// One line for each address, in a form that other programs can read.
-pub(super) fn listening(sockets: &Sockets) {
+/// One line for each address, the public one first, in a form that other programs can read.
+pub(super) fn listening(sockets: &Sockets, tls: &Acceptors) {
     let mut out = io::stdout().lock();
-    for address in sockets.addresses() {
-        say(&mut out, &format!("listening on http://{address}"));
+    let public = (sockets.public(), tls.public.is_some());
+    let internal = sockets
+        .internal()
+        .map(|address| (address, tls.internal.is_some()));
+    for (address, is_tls) in std::iter::once(public).chain(internal) {
+        let scheme = if is_tls { "https" } else { "http" };
+        say(&mut out, &format!("listening on {scheme}://{address}"));
     }
     if let Some(address) = sockets.udp() {
         say(&mut out, &format!("listening on quic://{address}"));

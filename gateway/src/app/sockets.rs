@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::{HttpOptions, QuicOptions};
 use crate::http::{Bound, bind};
+use crate::tls::Acceptors;
 use crate::udp;
 
 /// Attempts to find a number that is free for TCP and for UDP, where any will do.
@@ -47,10 +48,9 @@ impl Sockets {
         self.public.address()
     }
 
-    /// All addresses, the public one first.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        let sockets = std::iter::once(&self.public).chain(&self.internal);
-        sockets.map(Bound::address)
+    /// Where API, metrics and readiness are, if they are not at the public address.
+    pub(super) fn internal(&self) -> Option<SocketAddr> {
+        self.internal.as_ref().map(Bound::address)
     }
 
     /// Where QUIC is spoken.
@@ -64,11 +64,12 @@ impl Sockets {
     }
 
     /// Serves the public and the internal router.
-    pub(super) fn serve(self, (public, internal): (Router, Option<Router>)) -> Serving {
+    pub(super) fn serve(self, (public, internal): (Router, Option<Router>), tls: Acceptors) -> Serving {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(self.public.serve(public, stop.clone(), tasks.clone()));
+        let serve = |socket: Bound, router, tls| socket.serve(router, tls, stop.clone(), tasks.clone());
+        tasks.spawn(serve(self.public, public, tls.public));
         if let Some((socket, router)) = self.internal.zip(internal) {
-            tasks.spawn(socket.serve(router, stop.clone(), tasks.clone()));
+            tasks.spawn(serve(socket, router, tls.internal));
         }
         Serving { stop, tasks }
     }

@@ -5,17 +5,33 @@ use std::time::SystemTime;
 
 use campanile_common::Timestamp;
 
-use super::{ConfigArguments, Exit, TokenArguments};
+use super::{ConfigArguments, Exit, FingerprintArguments, TokenArguments};
 use crate::auth::{TokenRequest, generate_token as sign};
 use crate::config::options::Expected;
 use crate::config::{Config, Invalid, generate};
+use crate::tls::{PortCertificates, fingerprint_of_file};
 
 /// `checkconfig`: prints what was found.
 #[must_use]
 pub fn check_config(arguments: ConfigArguments) -> Exit {
     match Config::load(&arguments.sources()) {
-        Ok((_, report)) => print(&format!("{report}the configuration is valid")),
+        Ok((config, mut report)) => match PortCertificates::open(&config.tls) {
+            Ok(_) => print(&format!("{report}the configuration is valid")),
+            Err(error) => {
+                report.error(error.to_string());
+                refuse(&Invalid(report))
+            }
+        },
         Err(invalid) => refuse(&invalid),
+    }
+}
+
+/// `fingerprint`: prints that of a certificate.
+#[must_use]
+pub fn fingerprint(arguments: &FingerprintArguments) -> Exit {
+    match fingerprint_of_file(&arguments.file) {
+        Ok(fingerprint) => print(&format!("{fingerprint}\n{}", fingerprint.base64())),
+        Err(error) => give_up(&error.to_string()),
     }
 }
 

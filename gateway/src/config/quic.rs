@@ -5,15 +5,13 @@ use std::net::SocketAddr;
 use super::raw::Raw;
 use super::report::Report;
 use super::server::ip;
-use super::{CertificateSource, HttpOptions};
+use super::{HttpOptions, TlsOptions};
 
 /// The QUIC endpoint.
 #[derive(Clone, Debug)]
 pub struct QuicOptions {
     /// Where to listen. Port 0: the number that the TCP port has.
     pub address: SocketAddr,
-    /// Which certificate to show.
-    pub certificate: CertificateSource,
     /// Longest message of a native client in bytes.
     pub message_size_limit: usize,
     /// Whether clients that take them get streams for channels.
@@ -26,10 +24,22 @@ pub struct QuicOptions {
     pub zero_rtt: bool,
 }
 
-pub(super) fn quic(raw: &Raw, http: &HttpOptions, report: &mut Report) -> Option<QuicOptions> {
+/// QUIC does not exist without a certificate, which is that of `tls`.
+pub(super) fn quic(
+    raw: &Raw,
+    http: &HttpOptions,
+    tls: &TlsOptions,
+    report: &mut Report,
+) -> Option<QuicOptions> {
     let quic = &raw.quic;
     if !quic.enabled {
         return None;
+    }
+    if tls.certificate.is_none() {
+        report.error(
+            "quic.enabled: QUIC needs a certificate: write http_server.tls.cert_pem and key_pem, or, for development, \
+             quic.generated_certificate: true",
+        );
     }
     let limits = [
         ("quic.message_size_limit", quic.message_size_limit, "65536"),
@@ -49,22 +59,10 @@ pub(super) fn quic(raw: &Raw, http: &HttpOptions, report: &mut Report) -> Option
     };
     Some(QuicOptions {
         address: SocketAddr::new(address, port),
-        certificate: certificate(raw, report)?,
         message_size_limit: quic.message_size_limit as usize,
         stream_per_channel: quic.stream_per_channel,
         handshakes_before_retry: quic.handshakes_before_retry as usize,
         max_handshakes: quic.max_handshakes as usize,
         zero_rtt: quic.zero_rtt,
     })
-}
-
-/// QUIC does not exist without TLS.
-fn certificate(raw: &Raw, report: &mut Report) -> Option<CertificateSource> {
-    if raw.quic.generated_certificate {
-        return Some(CertificateSource::Generated);
-    }
-    report.error(
-        "quic.enabled: QUIC needs a certificate; for development write quic.generated_certificate: true",
-    );
-    None
 }

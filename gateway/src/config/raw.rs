@@ -16,7 +16,7 @@ pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
 pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, Shard};
 pub use quic::Quic;
-pub use server::{HttpServer, Log, Node, Shutdown};
+pub use server::{HttpServer, Log, Node, Shutdown, Tls};
 
 use serde::{Deserialize, Serialize};
 

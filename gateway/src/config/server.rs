@@ -174,6 +174,7 @@ fn distinct_paths(raw: &Raw, options: &HttpOptions, report: &mut Report) {
         let page = [
             "",
             "demo/token",
+            "demo/certificate",
             "demo/shards/status",
             "demo/shards/add",
             "demo/shards/drain",

@@ -186,6 +186,22 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
             "webtransport: {enabled: true, handler_prefix: here}",
             "webtransport.handler_prefix: \"here\" is not a path",
         ),
+        (
+            "http_server: {tls: {enabled: true}}",
+            "http_server.tls.cert_pem: not set; TLS needs a certificate",
+        ),
+        (
+            "http_server: {tls: {cert_pem: c.pem}}",
+            "http_server.tls.key_pem: not set; a certificate needs both",
+        ),
+        (
+            "http_server: {internal_tls: {enabled: true, key_pem: k.pem}}",
+            "http_server.internal_tls.cert_pem: not set; a certificate needs both",
+        ),
+        (
+            "quic: {enabled: true}",
+            "quic.enabled: QUIC needs a certificate: write",
+        ),
         ("log: {level: loud}", "log.level: \"loud\" is none; write trace,"),
         (
             "health: {handler_prefix: /metrics}",
@@ -360,7 +376,7 @@ fn a_file_of_centrifugo_starts_and_says_what_it_ignores() {
         );
     }
     for key in [
-        "http_server.tls.enabled",
+        "http_server.tls.client_ca_pem",
         "channel.namespaces[1].subscribe_proxy_enabled",
     ] {
         assert!(
@@ -377,7 +393,7 @@ fn a_file_of_centrifugo_starts_and_says_what_it_ignores() {
 
 #[test]
 fn a_section_of_centrifugo_that_is_off_is_only_noted() {
-    let text = "http_server: {tls: {enabled: false}}\nclient: {token: {hmac_secret_key: a-long-enough-secret-key}}\nhttp_api: {key: k}";
+    let text = "http_server: {tls_autocert: {enabled: false}}\nclient: {token: {hmac_secret_key: a-long-enough-secret-key}}\nhttp_api: {key: k}";
     let (_, report) = Written::file("c.yaml", text).load();
     assert_eq!(texts(&report, Severity::Note).len(), 1);
     assert_eq!(report.findings().len(), 1, "{report}");
@@ -426,6 +442,56 @@ fn secrets_do_not_show_in_what_is_logged() {
             "{secret} shows"
         );
     }
+}
+
+#[test]
+fn tls_is_for_both_ports_unless_said_otherwise() {
+    let tls = |more: &str| {
+        let pem = "cert_pem: c.pem, key_pem: k.pem";
+        let text = format!("http_server: {{tls: {{enabled: true, {pem}}}{more}}}");
+        Written::file("c.yaml", &text).load().0.tls
+    };
+    let both = tls("");
+    assert!(both.public && both.internal == InternalTls::Shared);
+    let Some(CertificateSource::Given { certificate, .. }) = both.certificate else {
+        panic!("a certificate is given");
+    };
+    assert_eq!(certificate, PemSource::File("c.pem".into()));
+    assert_eq!(tls(", tls_external: true").internal, InternalTls::Off);
+    let own = tls(", tls_external: true, internal_tls: {enabled: true, cert_pem: i.pem, key_pem: j.pem}");
+    assert!(
+        matches!(
+            own.internal,
+            InternalTls::Own(CertificateSource::Given {
+                section: "http_server.internal_tls",
+                ..
+            })
+        ),
+        "{:?}",
+        own.internal
+    );
+}
+
+#[test]
+fn a_certificate_is_there_for_quic_although_tcp_is_plain() {
+    let given = "http_server: {tls: {cert_pem: c.pem, key_pem: k.pem}}\n";
+    for (text, is_given) in [
+        ("quic: {enabled: true}", true),
+        ("quic: {enabled: true, generated_certificate: true}", true),
+        ("", false),
+    ] {
+        let tls = Written::file("c.yaml", &format!("{given}{text}")).load().0.tls;
+        assert!(!tls.public && tls.internal == InternalTls::Off, "{text}");
+        assert_ne!(tls.certificate, Some(CertificateSource::Generated), "{text}");
+        assert_eq!(tls.certificate.is_some(), is_given, "{text}");
+    }
+    let generated = "http_server: {tls: {enabled: true}}\nquic: {generated_certificate: true}";
+    let generated = Written::file("c.yaml", generated).load().0.tls;
+    assert_eq!(generated.certificate, Some(CertificateSource::Generated));
+    assert!(generated.public);
+    let without = Config::load(&without_file()).unwrap().0.tls;
+    assert_eq!(without.certificate, Some(CertificateSource::Generated));
+    assert!(!without.public);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::entrance::Entrance;
 use crate::config::WebSocketOptions;
 use crate::registry::Permit;
 use crate::transport::TransportKind;
-use crate::transport::websocket::{self, Accepted};
+use crate::transport::websocket::{self, Accepted, Connected};
 
 /// Seconds after which a client that was not let in may try again; SDKs have their own, random delays.
 const RETRY_SECONDS: HeaderValue = HeaderValue::from_static("2");
@@ -60,10 +60,11 @@ async fn upgrade(State(endpoint): State<Arc<Endpoint>>, request: Request) -> Res
 /// Opens the connection once the answer to the handshake is sent, and leaves it to a task that holds no more than it needs.
 async fn begin(endpoint: Arc<Endpoint>, accepted: Accepted, place: Permit) {
     let codec = accepted.codec;
-    if let Some(transport) = accepted.connection(&endpoint.options).await {
-        endpoint
-            .entrance
-            .begin(TransportKind::WebSocket, codec, transport, place);
+    let (entrance, kind) = (&endpoint.entrance, TransportKind::WebSocket);
+    match accepted.connection(&endpoint.options).await {
+        Some(Connected::Plain(transport)) => entrance.begin(kind, codec, transport, place),
+        Some(Connected::Tls(transport)) => entrance.begin(kind, codec, transport, place),
+        None => {}
     }
 }
 

@@ -1,11 +1,14 @@
 //! The page at `/`, on which two browser tabs talk to each other.
 
-use axum::Router;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
 
 use super::demo::Demo;
+use crate::tls::Certificates;
 
 const PAGE: &str = include_str!("../page/index.html");
 
@@ -13,13 +16,23 @@ const PAGE: &str = include_str!("../page/index.html");
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
                       connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page, and what its visitors may do without a key, if anything.
-pub fn page(demo: Option<Demo>) -> Router {
-    let router = Router::new().route("/", get(index));
-    match demo {
-        Some(demo) => router.merge(demo.routes()),
-        None => router,
+/// The page, what its visitors may do without a key, if anything, and the certificate for which no authority vouches.
+pub fn page(demo: Option<Demo>, generated: Option<Certificates>) -> Router {
+    let mut router = Router::new().route("/", get(index));
+    if let Some(demo) = demo {
+        router = router.merge(demo.routes());
     }
+    if let Some(generated) = generated {
+        router = router.route("/demo/certificate", get(certificate).with_state(generated));
+    }
+    router
+}
+
+/// What to pin: the certificate now in use, which is another one after some days.
+async fn certificate(State(generated): State<Certificates>) -> Response {
+    let fingerprint = generated.fingerprint();
+    let body = json!({ "sha256": fingerprint.to_string(), "base64": fingerprint.base64() });
+    ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
 
 async fn index() -> Response {

@@ -15,11 +15,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{Counter, counter, describe_counter};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
+
+use crate::tls::Acceptor;
 
 /// How long a peer may take to send the head of a request, and stay silent between two requests. Longer than
 /// what callers of the API keep unused connections for.
@@ -66,9 +69,15 @@ impl Bound {
         self.address
     }
 
-    /// Serves until `stop`; then requests under way are answered. Connections are tasks of `tasks`. Upgraded
-    /// ones are no longer HTTP and are left alone.
-    pub async fn serve(self, router: Router, stop: CancellationToken, tasks: TaskTracker) {
+    /// Serves until `stop`, over TLS where there is `tls`; then requests under way are answered. Connections are tasks of
+    /// `tasks`. Upgraded ones are no longer HTTP and are left alone.
+    pub async fn serve(
+        self,
+        router: Router,
+        tls: Option<Acceptor>,
+        stop: CancellationToken,
+        tasks: TaskTracker,
+    ) {
         describe_counter!(
             "campanile_http_accept_errors_total",
             "Connections that the system refused to accept"
@@ -77,7 +86,11 @@ impl Bound {
         while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => {
-                    tasks.spawn(connection(stream, peer, router.clone(), stop.clone()));
+                    let (router, stop) = (router.clone(), stop.clone());
+                    match tls.clone() {
+                        Some(tls) => tasks.spawn(secured(stream, tls, peer, router, stop)),
+                        None => tasks.spawn(connection(stream, peer, router, stop)),
+                    };
                 }
                 Err(error) => pause(&error, &errors).await,
             }
@@ -91,7 +104,24 @@ async fn pause(error: &io::Error, errors: &Counter) {
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
+/// A connection over TLS. At the end nobody waits for a handshake.
+async fn secured(
+    stream: TcpStream,
+    tls: Acceptor,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) {
+    if let Some(Some(stream)) = stop.run_until_cancelled(tls.accept(stream)).await {
+        drop(tls);
+        connection(stream, peer, router, stop).await;
+    }
+}
+
+async fn connection<S>(stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let answering = AtomicBool::new(false);
     let service = service_fn(|request| respond(router.clone(), peer, request, &answering));
     let connection = http1::Builder::new()

@@ -30,7 +30,7 @@ impl Served {
         let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.address();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(bound.serve(router, stop.clone(), tasks.clone()));
+        tasks.spawn(bound.serve(router, None, stop.clone(), tasks.clone()));
         Self { address, stop, tasks }
     }
 
@@ -53,11 +53,10 @@ impl Served {
 
 fn demo() -> Router {
     let key = SecretKey::new(b"a key of this test").unwrap();
-    page(Some(Demo::new(
-        key,
-        Clock::start(),
-        testing::admin(ManagedBy::Api).0,
-    )))
+    page(
+        Some(Demo::new(key, Clock::start(), testing::admin(ManagedBy::Api).0)),
+        None,
+    )
 }
 
 struct Reachable(bool);
@@ -147,7 +146,7 @@ async fn shards_are_for_whoever_has_a_token_of_this_machine() {
 async fn visitors_add_and_drain_shards_of_this_process_alone() {
     let (admin, fake) = testing::admin(ManagedBy::Api);
     let key = SecretKey::new(b"a key of this test").unwrap();
-    let served = Served::start(page(Some(Demo::new(key, Clock::start(), admin)))).await;
+    let served = Served::start(page(Some(Demo::new(key, Clock::start(), admin)), None)).await;
     let answer = served.get("/demo/token?name=ann", "localhost").await;
     let headers = format!(
         "Host: localhost\r\nAuthorization: Bearer {}",
@@ -188,7 +187,7 @@ async fn visitors_add_and_drain_shards_of_this_process_alone() {
 
 #[tokio::test]
 async fn without_a_made_up_key_there_are_no_tokens() {
-    let served = Served::start(page(None)).await;
+    let served = Served::start(page(None, None)).await;
     assert!(served.get("/", "localhost").await.contains("<!doctype html>"));
     assert!(
         served

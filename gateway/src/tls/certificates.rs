@@ -1,6 +1,7 @@
 //! The certificate in use.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,7 +15,7 @@ use super::generated::RENEW_BEFORE;
 use super::identity::Identity;
 use super::load::{LoadError, load};
 use super::provider;
-use crate::config::CertificateSource;
+use crate::config::{CertificateSource, PemSource};
 
 /// A certificate and its key, which may be replaced while the gateway runs: open connections keep theirs, and each
 /// handshake takes what is there when it begins. Clones share it.
@@ -67,6 +68,19 @@ impl Certificates {
         self.0.source == CertificateSource::Generated
     }
 
+    /// The files that it and its key are read from.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let parts = match &self.0.source {
+            CertificateSource::Generated => None,
+            CertificateSource::Given { certificate, key, .. } => Some([certificate, key]),
+        };
+        let files = parts.into_iter().flatten().filter_map(|part| match part {
+            PemSource::File(path) => Some(path.clone()),
+            PemSource::Text(_) => None,
+        });
+        files.collect()
+    }
+
     /// What handshakes that begin now are given.
     pub(super) fn current(&self) -> Arc<CertifiedKey> {
         Arc::clone(&self.0.current.load().key)
@@ -90,7 +104,7 @@ impl Certificates {
     /// # Errors
     ///
     /// If it cannot be used; then nothing changes.
-    pub fn reload(&self, now: SystemTime) -> Result<bool, LoadError> {
+    pub(super) fn reload(&self, now: SystemTime) -> Result<bool, LoadError> {
         let identity = load(&self.0.source, now)?;
         let is_another = identity.fingerprint != self.fingerprint();
         self.0.current.store(Arc::new(identity));
@@ -98,7 +112,7 @@ impl Certificates {
     }
 
     /// Whether it was made on the spot and will soon be over.
-    pub fn wants_renewal(&self, now: SystemTime) -> bool {
+    pub(super) fn wants_renewal(&self, now: SystemTime) -> bool {
         let until = self.valid_until();
         self.is_generated() && until.is_none_or(|until| now + RENEW_BEFORE >= until)
     }

@@ -1,12 +1,14 @@
 //! From where a certificate is configured to the certificate.
 
 use std::borrow::Cow;
+use std::path::Path;
 use std::time::SystemTime;
 use std::{fs, io};
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::fingerprint::Fingerprint;
 use super::generated::generate;
 use super::identity::Identity;
 use crate::config::{CertificateSource, PemSource};
@@ -67,6 +69,17 @@ pub(super) fn load(source: &CertificateSource, now: SystemTime) -> Result<Identi
     }
 }
 
+/// The fingerprint of the first certificate in the PEM file at `path`.
+///
+/// # Errors
+///
+/// If there is none.
+pub fn fingerprint_of_file(path: &Path) -> Result<Fingerprint, PemError> {
+    let chain = chain(&PemSource::File(path.to_owned()))?;
+    Ok(Fingerprint::of(&chain[0]))
+}
+
+/// At least one certificate.
 fn chain(source: &PemSource) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let pem = source.read()?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();

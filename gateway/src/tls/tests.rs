@@ -1,33 +1,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
 
+use super::testing::{given, pem, text};
 use super::*;
-use crate::config::{CertificateSource, PemSource};
+use crate::config::PemSource;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// A certificate for localhost and its key, in PEM.
-fn pem() -> (String, String) {
-    let key = KeyPair::generate().unwrap();
-    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
-}
-
-fn given(certificate: PemSource, key: PemSource) -> CertificateSource {
-    CertificateSource::Given {
-        section: "http_server.tls",
-        certificate,
-        key,
-    }
-}
-
-fn text(text: &str) -> PemSource {
-    PemSource::Text(text.to_owned())
-}
 
 /// Carries out a handshake in memory; the certificate that the client was shown, which it found to be `name`'s.
 fn handshake(

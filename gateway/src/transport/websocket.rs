@@ -19,6 +19,6 @@ mod socket;
 mod violation;
 mod writer;
 
-pub use handshake::{Accepted, HandshakeError, accept};
+pub use handshake::{Accepted, Connected, HandshakeError, accept};
 pub use socket::WebSocket;
 pub use violation::Violation;

@@ -1,5 +1,7 @@
 //! The process: listening, logging, ending.
 
+use std::fmt;
+
 use campanile_common::HumanDuration;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,12 @@ pub struct HttpServer {
     pub internal_address: String,
     /// TCP port for API, health and metrics, which then are not on `port`; 0: `port` serves everything.
     pub internal_port: u16,
+    /// TLS on `port`, and with the same certificate on `internal_port`, and QUIC's certificate.
+    pub tls: Tls,
+    /// Leaves `internal_port` without TLS unless it has its own.
+    pub tls_external: bool,
+    /// TLS on `internal_port` with a certificate of its own.
+    pub internal_tls: Tls,
 }
 
 impl Default for HttpServer {
@@ -24,7 +32,29 @@ impl Default for HttpServer {
             port: 8000,
             internal_address: String::new(),
             internal_port: 0,
+            tls: Tls::default(),
+            tls_external: false,
+            internal_tls: Tls::default(),
         }
+    }
+}
+
+/// `http_server.tls`, `http_server.internal_tls`: a server's side of TLS.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tls {
+    /// Whether the port speaks TLS.
+    pub enabled: bool,
+    /// Path of a PEM file with the certificate, those between it and its authority behind it; or the PEM, or its base64.
+    pub cert_pem: String,
+    /// The same for the private key.
+    pub key_pem: String,
+}
+
+/// Shows no key.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls(enabled: {}, …)", self.enabled)
     }
 }
 

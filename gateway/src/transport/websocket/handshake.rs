@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use campanile_common::Codec;
 use http::header::{
     CONNECTION, HeaderName, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -12,10 +13,12 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade as auto;
 use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::WebSocket;
 use crate::config::WebSocketOptions;
+use crate::tls::TlsStream;
 use crate::transport::query;
 
 /// What RFC 6455 appends to a client's key.
@@ -109,29 +112,49 @@ pub fn accept(request: &mut request::Parts) -> Result<Accepted, HandshakeError> 
 
 impl Accepted {
     /// The connection, once the answer is sent. `None` if the client did not wait for it.
-    pub async fn connection(self, options: &WebSocketOptions) -> Option<WebSocket<TcpStream>> {
-        let (stream, unread) = into_stream(self.upgrade.await.ok()?)?;
-        // Batches are made here; waiting for more in the kernel would only add latency.
-        stream.set_nodelay(true).ok()?;
-        // Copied, for a slice would keep the whole read buffer of the HTTP server.
-        let unread = bytes::Bytes::copy_from_slice(&unread);
-        Some(WebSocket::new(stream, unread, self.codec.is_binary(), options))
+    pub async fn connection(self, options: &WebSocketOptions) -> Option<Connected> {
+        let binary = self.codec.is_binary();
+        let upgraded = match into_stream::<TcpStream>(self.upgrade.await.ok()?) {
+            Ok((stream, unread)) => {
+                // Batches are made here; waiting for more in the kernel would only add latency.
+                stream.set_nodelay(true).ok()?;
+                return Some(Connected::Plain(WebSocket::new(stream, unread, binary, options)));
+            }
+            Err(upgraded) => upgraded,
+        };
+        match into_stream::<TlsStream>(upgraded) {
+            Ok((stream, unread)) => Some(Connected::Tls(WebSocket::new(stream, unread, binary, options))),
+            Err(_) => {
+                tracing::error!("the HTTP server serves streams of an unknown kind");
+                None
+            }
+        }
     }
 }
 
-/// Takes the bare stream out, so that nothing of the HTTP connection stays in memory.
-fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, bytes::Bytes)> {
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Some((parts.io.into_inner(), parts.read_buf)),
-        Err(upgraded) => upgraded,
-    };
-    match auto::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => Some((parts.io.into_inner(), parts.read_buf)),
-        Err(_) => {
-            tracing::error!("the HTTP server does not serve TCP streams");
-            None
+/// A connection over whichever stream HTTP was spoken on.
+#[derive(Debug)]
+pub enum Connected {
+    /// `ws`.
+    Plain(WebSocket<TcpStream>),
+    /// `wss`.
+    Tls(WebSocket<TlsStream>),
+}
+
+/// Takes the bare stream out, with what was read of it, so that nothing of the HTTP connection stays in memory.
+fn into_stream<S>(upgraded: Upgraded) -> Result<(S, Bytes), Upgraded>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (stream, unread) = match upgraded.downcast::<TokioIo<S>>() {
+        Ok(parts) => (parts.io.into_inner(), parts.read_buf),
+        Err(upgraded) => {
+            let parts = auto::downcast::<TokioIo<S>>(upgraded)?;
+            (parts.io.into_inner(), parts.read_buf)
         }
-    }
+    };
+    // Copied, for a slice would keep the whole read buffer of the HTTP server.
+    Ok((stream, Bytes::copy_from_slice(&unread)))
 }
 
 /// Whether one of the tokens of a header is `token`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use campanile_common::Disconnect;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 use super::decoder::{Decoder, Event};
 use super::frame::{self, Opcode};
@@ -100,6 +100,26 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> WebSocket<S> {
         })
     }
 
+    /// Tells the client why, listens as long as it makes sense, and ends the stream as its kind wants it.
+    async fn leave(&mut self, farewell: Farewell) -> Result<(), End> {
+        match farewell {
+            Farewell::Nothing => return Ok(()),
+            Farewell::Echo => {
+                self.say_goodbye(self.client_code.unwrap_or(NORMAL), "").await?;
+            }
+            Farewell::Disconnect(Disconnect { code, reason }) => {
+                self.say_goodbye(close_code(code), &reason).await?;
+                self.await_goodbye().await;
+            }
+            Farewell::Violation(violation) => {
+                self.say_goodbye(violation_code(violation), &violation.to_string())
+                    .await?;
+                self.drain().await;
+            }
+        }
+        self.stream.shutdown().await.map_err(End::of_error)
+    }
+
     /// Sends a close frame.
     async fn say_goodbye(&mut self, code: u16, reason: &str) -> Result<(), End> {
         poll_fn(|cx| Transport::poll_flush(self, cx)).await?;
@@ -163,24 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Transport for WebSocket
     }
 
     async fn close(mut self, farewell: Farewell) {
-        let goodbye = async {
-            match farewell {
-                Farewell::Nothing => Ok(()),
-                Farewell::Echo => self.say_goodbye(self.client_code.unwrap_or(NORMAL), "").await,
-                Farewell::Disconnect(Disconnect { code, reason }) => {
-                    self.say_goodbye(close_code(code), &reason).await?;
-                    self.await_goodbye().await;
-                    Ok(())
-                }
-                Farewell::Violation(violation) => {
-                    self.say_goodbye(violation_code(violation), &violation.to_string())
-                        .await?;
-                    self.drain().await;
-                    Ok(())
-                }
-            }
-        };
-        match tokio::time::timeout(CLOSE_WAIT, goodbye).await {
+        match tokio::time::timeout(CLOSE_WAIT, self.leave(farewell)).await {
             Ok(Ok(())) => {}
             Ok(Err(end)) => tracing::trace!(%end, "a client was gone before its goodbye"),
             Err(_) => tracing::trace!("a client did not answer its goodbye"),

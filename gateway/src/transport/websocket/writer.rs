@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::frame::{Header, Opcode};
 
-/// What the socket has not taken yet. Nothing is allocated while there is nothing.
+/// What the socket has not taken yet, or holds back. Nothing is allocated while there is nothing.
 #[derive(Debug)]
 pub(super) struct Writer {
     stuck: Option<Box<Stuck>>,
@@ -60,7 +60,14 @@ impl Writer {
         let total = header.len() + payload.iter().map(Bytes::len).sum::<usize>();
         if written == total {
             payload.clear();
-            return Ok(());
+            // A stream that encrypts may have taken more than its socket; a bare socket has nothing to flush.
+            return match Pin::new(stream).poll_flush(cx) {
+                Poll::Ready(flushed) => flushed,
+                Poll::Pending => {
+                    self.keep(Vec::new(), 0);
+                    Ok(())
+                }
+            };
         }
         let pieces = std::iter::once(Bytes::copy_from_slice(header)).chain(payload.drain(..));
         self.keep(pieces.collect(), written);
@@ -90,14 +97,12 @@ impl Writer {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         while let Some(stuck) = &mut self.stuck {
-            match write_once(stream, cx, &[], &stuck.pieces[stuck.done..]) {
-                Poll::Ready(written) => {
-                    stuck.advance(written?);
+            match stuck.poll_step(stream, cx) {
+                Poll::Ready(Ok(Step::Flushed)) => self.stuck = None,
+                Poll::Ready(Ok(Step::Written)) => {
                     stuck.deadline.as_mut().reset(Instant::now() + self.timeout);
-                    if stuck.done == stuck.pieces.len() {
-                        self.stuck = None;
-                    }
                 }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     ready!(stuck.deadline.as_mut().poll(cx));
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -108,7 +113,29 @@ impl Writer {
     }
 }
 
+/// How far an attempt has come.
+enum Step {
+    /// Some of it was written.
+    Written,
+    /// All of it was written, and the stream holds nothing back.
+    Flushed,
+}
+
 impl Stuck {
+    /// Writes once what is left; then flushes.
+    fn poll_step<S: AsyncWrite + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Step>> {
+        if self.done == self.pieces.len() {
+            return Pin::new(stream).poll_flush(cx).map_ok(|()| Step::Flushed);
+        }
+        let written = ready!(write_once(stream, cx, &[], &self.pieces[self.done..]))?;
+        self.advance(written);
+        Poll::Ready(Ok(Step::Written))
+    }
+
     /// Notes that the socket took `count` bytes, and lets go of what is written.
     fn advance(&mut self, mut count: usize) {
         while let Some(piece) = self.pieces.get_mut(self.done) {

@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
 
+use crate::config::QuicOptions;
 use crate::config::options::ClientOptions;
-use crate::config::{CertificateSource, QuicOptions};
 use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::tests::world::host_with;
@@ -34,7 +34,6 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 pub(super) fn options() -> QuicOptions {
     QuicOptions {
         address: ANY_PORT,
-        certificate: CertificateSource::Generated,
         message_size_limit: 1000,
         stream_per_channel: true,
         handshakes_before_retry: 100,

@@ -87,3 +87,61 @@ async fn a_client_that_takes_a_little_now_and_then_is_waited_for() {
     flush(&mut writer, &mut near).await.unwrap();
     assert_eq!(reading.await.unwrap(), b"\x81\x06abcdef");
 }
+
+/// A stream that takes everything at once and passes it on when it is flushed, as one that encrypts may.
+struct Holding {
+    inner: DuplexStream,
+    held: Vec<u8>,
+}
+
+impl AsyncWrite for Holding {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.held.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while !this.held.is_empty() {
+            let count = ready!(Pin::new(&mut this.inner).poll_write(cx, &this.held))?;
+            this.held.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_stream_holds_back_is_flushed_or_given_up() {
+    let (near, mut far) = duplex(3);
+    let (mut stream, mut writer) = (
+        Holding {
+            inner: near,
+            held: Vec::new(),
+        },
+        Writer::new(TIMEOUT),
+    );
+    let write = |stream: &mut Holding, writer: &mut Writer, cx: &mut Context<'_>| {
+        writer.control(Bytes::from_static(b"abcdefg"));
+        writer.poll_flush(stream, cx)
+    };
+    let began = poll_fn(|cx| Poll::Ready(write(&mut stream, &mut writer, cx))).await;
+    assert!(began.is_pending() && !writer.is_idle());
+    let reading = tokio::spawn(async move {
+        let mut received = vec![0; 7];
+        far.read_exact(&mut received).await.map(|_| (received, far))
+    });
+    poll_fn(|cx| writer.poll_flush(&mut stream, cx)).await.unwrap();
+    let (received, _far) = reading.await.unwrap().unwrap();
+    assert_eq!(received, b"abcdefg");
+    assert!(writer.is_idle());
+    let began = poll_fn(|cx| Poll::Ready(write(&mut stream, &mut writer, cx))).await;
+    assert!(began.is_pending());
+    let error = poll_fn(|cx| writer.poll_flush(&mut stream, cx))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+}
