@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::{Buf, Bytes};
 use campanile_common::DisconnectCode;
@@ -183,6 +184,46 @@ fn the_budget_is_one_and_beyond_it_everything_is_dropped() {
     assert_eq!(control(&outbound).0, slow());
     let queue = outbound.queue.lock();
     assert_eq!(queue.apart.as_ref().unwrap().cost() + queue.cost, 0);
+}
+
+#[test]
+fn the_transport_is_woken_for_what_it_can_do() {
+    let outbound = outbound(2000);
+    let a = subscription(&outbound);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut batch = Vec::new();
+    let mut poll = || {
+        let turn = outbound.poll_lane(&mut Context::from_waker(&waker), &mut batch);
+        (turn, std::mem::take(&mut batch))
+    };
+    assert_eq!(poll().0, Poll::Pending);
+    push(&outbound, &a, "a");
+    assert_eq!(wakes.take(), 1);
+    let (Poll::Ready(turn), mut rest) = poll() else {
+        panic!("no turn");
+    };
+    outbound.lane_sent(turn, &mut rest, Sent::Blocked);
+    assert_eq!(poll().0, Poll::Pending);
+    push(&outbound, &a, vec![0; 1000]);
+    assert_eq!(wakes.take(), 0, "the stream is blocked");
+    push(&outbound, &a, vec![0; 1000]);
+    assert_eq!(wakes.take(), 1, "the client is too slow");
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wakes {
+    fn take(&self) -> usize {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[test]
