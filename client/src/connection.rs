@@ -24,6 +24,21 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// Nothing happens in the background: pings are answered while something is being received, so a connection
 /// that is never read is closed by the server.
+///
+/// ```no_run
+/// use campanile_client::{Codec, Connection};
+/// use campanile_common::message::{ConnectRequest, SubscribeRequest};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut connection = Connection::open("ws://localhost:8000/connection/websocket", Codec::Protobuf).await?;
+/// connection.connect(ConnectRequest::default()).await?;
+/// connection.subscribe(SubscribeRequest { channel: "news".into(), ..Default::default() }).await?;
+/// connection.publish("news", r#"{"text":"hello"}"#).await?;
+/// let push = connection.next_push().await?;
+/// assert_eq!(push.channel, "news");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Connection {
     transport: Box<dyn Transport>,
     inbox: Inbox,

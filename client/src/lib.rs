@@ -1,40 +1,112 @@
-//! Rust client for the Campanile protocol.
+//! Rust client for realtime messages over the Campanile protocol, which is also Centrifugo's.
 //!
-//! What is here so far is the low-level connection of the coming SDK: one transport, one codec, commands out,
-//! replies and pushes in, in order. It does not reconnect, refresh tokens or recover by itself; each of those
-//! is a command that its user sends. Tests and load harnesses want exactly that.
-//!
-//! # Parts
-//!
-//! - [`Connection`]: opening, sending, receiving; it answers the server's pings.
-//! - its requests ([`Connection::connect`], [`Connection::subscribe`], …): one method per command, that
-//!   waits for the answer.
-//! - [`transport`]: what a connection runs over; [`transport::Dial`] opens it.
-//! - [`TlsOptions`]: whom to believe to be the server.
-//! - [`Closed`], [`OpenError`], [`RequestError`]: what can go wrong, by operation.
-//!
-//! # The way of data
-//!
-//! A command is given a number, encoded and written at once. What comes in is a frame of replies, which are
-//! decoded one by one: a ping is answered, the reply that a request waits for is handed to it, everything
-//! else waits in the *inbox*, which is bounded, until [`Connection::recv`] or [`Connection::next_push`] takes
-//! it.
+//! It connects to a server over WebSocket (`ws://`, `wss://`) or QUIC (`quic://`), subscribes to channels, publishes, calls
+//! the application, and stays connected: a connection that is lost is replaced, tokens are renewed, and what was published in
+//! the meantime is recovered where the server keeps it. Over WebSocket it needs nothing that a Centrifugo server does not
+//! have.
 //!
 //! ```no_run
-//! use campanile_client::Connection;
-//! use campanile_common::Codec;
-//! use campanile_common::message::{ConnectRequest, SubscribeRequest};
+//! use campanile_client::{Client, SubscriptionEvent};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut connection = Connection::open("ws://localhost:8000/connection/websocket", Codec::Protobuf).await?;
-//! connection.connect(ConnectRequest::default()).await?;
-//! connection.subscribe(SubscribeRequest { channel: "news".into(), ..Default::default() }).await?;
-//! connection.publish("news", r#"{"text":"hello"}"#).await?;
-//! let push = connection.next_push().await?;
-//! assert_eq!(push.channel, "news");
+//! let client = Client::builder("ws://localhost:8000/connection/websocket").build()?;
+//! let news = client.subscription("news").build()?;
+//! let mut events = news.events();
+//! client.connect();
+//! news.subscribe();
+//!
+//! news.publish(r#"{"text":"hello"}"#).await?;
+//! while let Some(event) = events.recv().await {
+//!     if let SubscriptionEvent::Publication(publication) = event {
+//!         println!("{}", String::from_utf8_lossy(&publication.data));
+//!     }
+//! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # States
+//!
+//! A [`Client`] is disconnected, connecting or connected, a [`Subscription`] unsubscribed, subscribing or subscribed, as in the
+//! other SDKs of the protocol. [`Client::connect`] and [`Subscription::subscribe`] say what is *wanted* and return at once; the
+//! client then does what it takes for as long as it takes, over any number of connections. It gives up only when told to, or
+//! when the server or a token source says that trying again is of no use. [`Client::ready`] and [`Subscription::ready`] wait,
+//! events tell of each change and its [`Reason`].
+//!
+//! # Recovery
+//!
+//! Where a channel keeps a stream, a subscription remembers the last publication that it was given. When it is subscribed
+//! again, the server sends what was missed, and says in [`Subscribed::recovered`] whether that is all. Publications
+//! are given in order, none twice. If `was_recovering` is true and `recovered` is not, the stream did not reach back far enough
+//! or was lost, and the application reads its state anew from wherever it has it:
+//!
+//! ```
+//! # use campanile_client::SubscriptionEvent;
+//! fn must_reload(event: &SubscriptionEvent) -> bool {
+//!     match event {
+//!         SubscriptionEvent::Subscribed(subscribed) => subscribed.was_recovering && !subscribed.recovered,
+//!         SubscriptionEvent::Lagged(_) => true,
+//!         _ => false,
+//!     }
+//! }
+//! ```
+//!
+//! # Tokens
+//!
+//! A token that never expires is given to the builder. Others come from a token source, an async function that is called
+//! when there is no token, or when it has expired or soon will. An error means that there is none for the moment;
+//! [`TokenError::unauthorized`] that there will be none, which ends the client or the subscription.
+//!
+//! ```no_run
+//! # use campanile_client::{Client, TokenError};
+//! # async fn fetch(path: &str) -> std::io::Result<Option<String>> { Ok(None) }
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("wss://example.com")
+//!     .token_source(|| async { fetch("/token").await?.ok_or_else(TokenError::unauthorized) })
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Slow readers
+//!
+//! Each stream of events has a buffer with a limit in bytes ([`ClientBuilder::event_buffer`]). A reader that is too slow loses
+//! the oldest events, and gets [`SubscriptionEvent::Lagged`] in their place, with their number and the position from which
+//! [`Subscription::history`] has them. The client never waits for a reader: one forgotten stream would silence all others.
+//!
+//! # Cancelling and dropping
+//!
+//! Waiting for events and for states is cancel safe. The future of a request may be dropped, too; it then is not known
+//! whether the request was carried out. Handles are cheap to clone; dropping the last handle of a
+//! subscription, streams included, unsubscribes it, and dropping the last handle of any kind closes the connection.
+//!
+//! # Several transports
+//!
+//! QUIC makes connections faster, keeps them when the network changes, and lets a lost packet delay the one channel to which it
+//! belongs; but some networks block it. With a fallback both are tried, and the first to open is taken:
+//!
+//! ```no_run
+//! # use campanile_client::Client;
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder("quic://example.com:8443").fallback("wss://example.com:8443").build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Parts
+//!
+//! - [`Client`], [`Subscription`] and their builders: handles, which change and ask the *machine* under a lock.
+//! - `protocol`: the machine, which knows the protocol, and neither sockets nor clock nor tasks. It says what is to be done.
+//! - `driver`: the one task of a client, which does it: opens a transport, moves commands and replies, keeps the time, asks
+//!   token sources.
+//! - [`transport`]: what the connections run over. [`transport::Dial`] can be implemented elsewhere.
+//! - [`Connection`]: one connection by hand, for tests and load generators: commands out, replies in, and nothing by itself.
+//!
+//! # The way of data
+//!
+//! A wish of the application goes into the machine, which answers with commands; the driver takes as many as there is room
+//! for, and writes them as one frame. What the transport brings goes into the machine, which turns replies into the ends of
+//! requests and pushes into events; those wait in the queue of each reader.
 
 mod builder;
 mod client;
@@ -71,3 +143,8 @@ pub use subscription::{Subscription, SubscriptionBuilder};
 pub use tls::{AuthorityError, CertificateHash, NotAHash, TlsOptions};
 pub use token::TokenError;
 pub use transport::TransportKind;
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

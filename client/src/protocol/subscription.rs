@@ -1,32 +1,28 @@
 //! The application's subscriptions.
 
-use std::time::{Duration, Instant};
+mod answers;
+mod tokens;
 
-use campanile_common::message::{
-    self, Push, SubRefreshRequest, SubRefreshResult, SubscribeRequest, SubscribeResult, UnsubscribeRequest,
-};
-use campanile_common::{Epoch, ErrorCode, Position, UnsubscribeCode};
+pub(super) use answers::opened;
+
+use std::time::Instant;
+
+use campanile_common::UnsubscribeCode;
+use campanile_common::message::{self, Push, SubscribeRequest, UnsubscribeRequest};
 
 use super::backoff::Backoff;
 use super::calls::Purpose;
-use super::lanes::Route;
 use super::machine::Machine;
-use super::output::{NoToken, Output, SubscriptionId, Ticket, TokenOwner};
+use super::output::{Output, SubscriptionId, Ticket, TokenOwner};
 use super::position::Tracker;
-use super::refresh::{Refreshing, ttl};
-use super::settings::{Delays, SubscriptionSettings};
+use super::refresh::Refreshing;
+use super::settings::SubscriptionSettings;
 use super::timers::Timer;
-use crate::reason::{connecting, subscribing, unsubscribed};
-use crate::{Publication, Reason, RequestError, Subscribed, SubscriptionError, SubscriptionEvent};
+use crate::reason::subscribing;
+use crate::{Publication, Reason, SubscriptionEvent};
 
 /// Codes of the server's unsubscribe pushes from which on the client subscribes again by itself.
 const RESUBSCRIBES_FROM: u32 = 2500;
-
-/// Between attempts to renew a subscription's token: the old one still holds for a while.
-const REFRESH_RETRY: Delays = Delays {
-    min: Duration::from_secs(10),
-    max: Duration::from_secs(20),
-};
 
 /// One of them.
 #[derive(Debug)]
@@ -174,129 +170,6 @@ impl Machine {
         self.set_stage(id, Stage::Sent(command));
     }
 
-    pub(super) fn subscription_token(
-        &mut self,
-        now: Instant,
-        id: SubscriptionId,
-        ticket: Ticket,
-        answer: Result<String, NoToken>,
-    ) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return;
-        };
-        let subscribing = subscription.stage == Stage::Token(ticket);
-        if !subscribing && !subscription.is_refreshing(Refreshing::Token(ticket)) {
-            return;
-        }
-        match answer {
-            Ok(token) if !token.is_empty() => {
-                subscription.token = token;
-                if subscribing {
-                    subscription.stage = Stage::Idle;
-                    self.try_subscribe(now, id);
-                } else {
-                    self.send_sub_refresh(now, id);
-                }
-            }
-            Ok(_) | Err(NoToken::Unauthorized) => self.subscription_unauthorized(now, id),
-            Err(NoToken::Failed(error)) => {
-                self.tell(id, SubscriptionEvent::Error(SubscriptionError::Token(error)));
-                if subscribing {
-                    self.retry_subscribe(now, id);
-                } else {
-                    self.retry_sub_refresh(now, id);
-                }
-            }
-        }
-    }
-
-    fn subscription_unauthorized(&mut self, now: Instant, id: SubscriptionId) {
-        let reason = unsubscribed::reason(unsubscribed::UNAUTHORIZED);
-        self.end_subscription(now, id, reason, true);
-    }
-
-    /// The server has answered a subscribe.
-    pub(super) fn subscribe_answered(
-        &mut self,
-        now: Instant,
-        id: SubscriptionId,
-        command: u32,
-        answer: Result<SubscribeResult, message::Error>,
-    ) {
-        self.timers.cancel(Timer::Command(command));
-        let wanted = self
-            .subscriptions
-            .get(&id)
-            .is_some_and(|subscription| subscription.stage == Stage::Sent(command));
-        match answer {
-            Ok(result) if wanted => self.subscribed(now, id, result),
-            // The application has unsubscribed meanwhile, maybe to subscribe again.
-            Ok(result) => drop(self.lanes.answered(result.id, None)),
-            Err(error) => {
-                self.lanes.answered(0, None);
-                if wanted {
-                    self.subscribe_refused(now, id, error);
-                }
-            }
-        }
-    }
-
-    fn subscribed(&mut self, now: Instant, id: SubscriptionId, mut result: SubscribeResult) {
-        let lane = u64::try_from(result.id).ok().filter(|lane| *lane > 0);
-        let early = self.lanes.answered(result.id, Some(Route::Client(id)));
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return;
-        };
-        subscription.stage = Stage::Subscribed {
-            lane,
-            refreshing: Refreshing::No,
-        };
-        subscription.backoff.reset();
-        subscription.tracker.subscribed(&mut result);
-        if result.expires {
-            self.timers.set(Timer::SubRefresh(id), now, ttl(result.ttl));
-        }
-        let (event, publications) = opened(result);
-        self.tell(id, SubscriptionEvent::Subscribed(event));
-        for publication in publications {
-            self.tell(id, SubscriptionEvent::Publication(publication));
-        }
-        for push in early {
-            self.push_to(id, push);
-        }
-    }
-
-    fn subscribe_refused(&mut self, now: Instant, id: SubscriptionId, error: message::Error) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return;
-        };
-        let expired = error.code == ErrorCode::TokenExpired.code();
-        if expired && !subscription.settings.has_token_source {
-            self.tell(id, SubscriptionEvent::Error(SubscriptionError::NoTokenSource));
-            let reason = unsubscribed::reason(unsubscribed::UNAUTHORIZED);
-            self.end_subscription(now, id, reason, false);
-        } else if expired || error.temporary {
-            if expired {
-                subscription.token.clear();
-            }
-            let error = SubscriptionError::Subscribe(RequestError::Refused(error));
-            self.tell(id, SubscriptionEvent::Error(error));
-            self.retry_subscribe(now, id);
-        } else {
-            self.end_subscription(now, id, Reason::new(error.code, error.message), false);
-        }
-    }
-
-    fn retry_subscribe(&mut self, now: Instant, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(&id) else {
-            return;
-        };
-        subscription.stage = Stage::Waiting;
-        let delays = subscription.settings.resubscribe;
-        let wait = subscription.backoff.next(delays, &mut self.random);
-        self.timers.set(Timer::Resubscribe(id), now, wait);
-    }
-
     /// The subscription ends, and the server is told if it does not know and `tell_server`.
     pub(super) fn end_subscription(
         &mut self,
@@ -393,80 +266,6 @@ impl Machine {
         }
     }
 
-    pub(super) fn fetch_sub_refresh_token(&mut self, now: Instant, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get(&id) else {
-            return;
-        };
-        if subscription.settings.has_token_source {
-            let ticket = self.fetch_token(TokenOwner::Subscription(id));
-            self.set_sub_refreshing(id, Refreshing::Token(ticket));
-        } else {
-            self.tell(id, SubscriptionEvent::Error(SubscriptionError::NoTokenSource));
-            self.subscription_unauthorized(now, id);
-        }
-    }
-
-    fn send_sub_refresh(&mut self, now: Instant, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get(&id) else {
-            return;
-        };
-        let request = SubRefreshRequest {
-            channel: subscription.settings.channel.clone(),
-            token: subscription.token.clone(),
-            ..Default::default()
-        };
-        let command = self.calls.send(Purpose::SubRefresh(id), request);
-        self.timers
-            .set(Timer::Command(command), now, self.settings.timeout);
-        self.set_sub_refreshing(id, Refreshing::Sent(command));
-    }
-
-    /// The server has answered a renewal, or not.
-    pub(super) fn sub_refreshed(
-        &mut self,
-        now: Instant,
-        id: SubscriptionId,
-        command: u32,
-        answer: Result<SubRefreshResult, RequestError>,
-    ) {
-        let expected = Refreshing::Sent(command);
-        if !self
-            .subscriptions
-            .get(&id)
-            .is_some_and(|subscription| subscription.is_refreshing(expected))
-        {
-            return;
-        }
-        self.set_sub_refreshing(id, Refreshing::No);
-        match answer {
-            Ok(result) if result.expires => self.timers.set(Timer::SubRefresh(id), now, ttl(result.ttl)),
-            Ok(_) => {}
-            Err(RequestError::Refused(error)) if !error.temporary => {
-                self.end_subscription(now, id, Reason::new(error.code, error.message), true);
-            }
-            Err(error) => {
-                self.tell(id, SubscriptionEvent::Error(SubscriptionError::Refresh(error)));
-                self.retry_sub_refresh(now, id);
-            }
-        }
-    }
-
-    fn retry_sub_refresh(&mut self, now: Instant, id: SubscriptionId) {
-        let wait = REFRESH_RETRY.min
-            + self
-                .random
-                .up_to(REFRESH_RETRY.max.saturating_sub(REFRESH_RETRY.min));
-        self.set_sub_refreshing(id, Refreshing::No);
-        self.timers.set(Timer::SubRefresh(id), now, wait);
-    }
-
-    /// A subscribe was not answered: what the server makes of it cannot be known in this connection.
-    pub(super) fn subscribe_timed_out(&mut self, now: Instant, id: SubscriptionId) {
-        let error = SubscriptionError::Subscribe(RequestError::Timeout);
-        self.tell(id, SubscriptionEvent::Error(error));
-        self.lose_link(now, connecting::SUBSCRIBE_TIMEOUT);
-    }
-
     /// Ends what the present stage has going.
     fn leave_stage(&mut self, id: SubscriptionId) {
         self.timers.cancel(Timer::Resubscribe(id));
@@ -486,30 +285,7 @@ impl Machine {
         }
     }
 
-    fn set_sub_refreshing(&mut self, id: SubscriptionId, refreshing: Refreshing) {
-        if let Some(subscription) = self.subscriptions.get_mut(&id) {
-            subscription.set_refreshing(refreshing);
-        }
-    }
-
     fn tell(&mut self, id: SubscriptionId, event: SubscriptionEvent) {
         self.outputs.push_back(Output::Subscription(id, event));
     }
-}
-
-/// What the application is told of a subscription that was opened, and the publications that it is given next.
-pub(super) fn opened(result: SubscribeResult) -> (Subscribed, Vec<Publication>) {
-    let publications: Vec<_> = result.publications.into_iter().map(Publication::from).collect();
-    let known = result.recoverable || result.positioned;
-    let event = Subscribed {
-        recoverable: result.recoverable,
-        positioned: result.positioned,
-        was_recovering: result.was_recovering,
-        recovered: result.recovered,
-        recovered_publications: publications.len(),
-        recovery_reason: result.recovery_reason,
-        position: known.then(|| Position::new(Epoch::from(result.epoch), result.offset.into())),
-        data: result.data,
-    };
-    (event, publications)
 }
