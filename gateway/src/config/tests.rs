@@ -564,6 +564,39 @@ fn a_store_on_the_first_shard_believes_the_certificates_that_the_shard_believes(
 }
 
 #[test]
+fn quic_needs_a_certificate_and_listens_beside_tcp() {
+    let off = Written::file("c.yaml", "{}").load().0;
+    assert!(off.quic.is_none(), "with a file it is off unless it is asked for");
+    let text =
+        "http_server: {address: 127.0.0.1, port: 9001}\nquic: {enabled: true, generated_certificate: true}";
+    let quic = Written::file("c.yaml", text).load().0.quic.unwrap();
+    assert_eq!(quic.address.to_string(), "127.0.0.1:9001");
+    let text = "quic: {enabled: true, generated_certificate: true, address: '::1', port: 9002}";
+    let quic = Written::file("c.yaml", text).load().0.quic.unwrap();
+    assert_eq!(quic.address.to_string(), "[::1]:9002");
+    let errors = Written::file("c.yaml", "quic: {enabled: true}").errors();
+    assert!(errors[0].contains("QUIC needs a certificate"), "{errors:?}");
+    let text = "quic: {enabled: true, generated_certificate: true, message_size_limit: 0, max_handshakes: 0}";
+    assert_eq!(Written::file("c.yaml", text).errors().len(), 2);
+    let webtransport = Written::file("c.yaml", "webtransport: {enabled: true}").errors();
+    assert!(webtransport[0].contains("set quic.enabled"), "{webtransport:?}");
+}
+
+#[test]
+fn without_any_configuration_quic_is_there_unless_it_is_refused() {
+    let (config, _) = Config::load(&without_file()).unwrap();
+    let quic = config.quic.unwrap();
+    assert_eq!(quic.address.to_string(), "127.0.0.1:8000");
+    assert!(config.webtransport.is_some());
+    let refused = Sources {
+        flags: vec![("quic.enabled".to_owned(), "false".to_owned())],
+        ..without_file()
+    };
+    let (config, _) = Config::load(&refused).unwrap();
+    assert!(config.quic.is_none() && config.webtransport.is_none());
+}
+
+#[test]
 fn every_key_is_documented() {
     const REFERENCE: &str = include_str!("../../../docs/configuration.md");
     let schema = Schema::new();
