@@ -2,7 +2,7 @@
 //!
 //! - [`QuicDialer`]: one server, and what makes the next connection to it faster.
 //! - `handshake`: from an address to an open connection, with early data where that is possible.
-//! - `session`: an open connection as a [`Transport`](super::Transport).
+//! - `session`: an open connection as a [`Transport`].
 //! - `frames`, `lanes`, `datagrams`: what it reads from.
 
 mod config;
