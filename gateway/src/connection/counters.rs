@@ -19,9 +19,7 @@ pub struct Counters {
     refused: Vec<(Refused, Counter)>,
     frames_received: [Counter; CODECS],
     bytes_received: [Counter; CODECS],
-    messages_sent: [Counter; CODECS],
-    writes: [Counter; CODECS],
-    bytes_sent: [Counter; CODECS],
+    sent: SentCounters,
     bad_frames: [Counter; CODECS],
     errors: Vec<(u32, Counter)>,
     other_errors: Counter,
@@ -32,9 +30,18 @@ pub struct Counters {
     pub lanes: Arc<LaneCounters>,
 }
 
+/// The handles of the metrics about what is sent.
+#[derive(Clone, Debug)]
+struct SentCounters {
+    messages: [Counter; CODECS],
+    writes: [Counter; CODECS],
+    bytes: [Counter; CODECS],
+}
+
 /// The handles of the metrics about streams and datagrams of single subscriptions.
 #[derive(Debug)]
 pub struct LaneCounters {
+    sent: SentCounters,
     refused: Counter,
     datagrams_sent: Counter,
     datagrams_too_large: Counter,
@@ -79,8 +86,6 @@ impl Counters {
     #[must_use]
     pub fn register() -> Self {
         describe();
-        let per_codec =
-            |name: &'static str| Codec::ALL.map(|codec| metrics::counter!(name, "codec" => codec.label()));
         Self {
             connections: per_kind(
                 |transport, codec| metrics::gauge!("campanile_connections", "transport" => transport, "codec" => codec),
@@ -106,9 +111,7 @@ impl Counters {
                 .collect(),
             frames_received: per_codec("campanile_frames_received_total"),
             bytes_received: per_codec("campanile_received_bytes_total"),
-            messages_sent: per_codec("campanile_messages_sent_total"),
-            writes: per_codec("campanile_writes_total"),
-            bytes_sent: per_codec("campanile_sent_bytes_total"),
+            sent: SentCounters::register(),
             bad_frames: per_codec("campanile_decode_errors_total"),
             errors: ErrorCode::ALL
                 .map(ErrorCode::code)
@@ -148,9 +151,7 @@ impl Counters {
     }
 
     pub(super) fn sent(&self, codec: Codec, messages: usize, bytes: usize) {
-        self.writes[codec.index()].increment(1);
-        self.messages_sent[codec.index()].increment(messages as u64);
-        self.bytes_sent[codec.index()].increment(bytes as u64);
+        self.sent.count(codec, messages, bytes);
     }
 
     pub(super) fn bad_frame(&self, codec: Codec) {
@@ -166,6 +167,22 @@ impl Counters {
 
     pub(super) fn lost(&self, reason: LossReason) {
         increment(&self.lost, &reason);
+    }
+}
+
+impl SentCounters {
+    fn register() -> Self {
+        Self {
+            messages: per_codec("campanile_messages_sent_total"),
+            writes: per_codec("campanile_writes_total"),
+            bytes: per_codec("campanile_sent_bytes_total"),
+        }
+    }
+
+    fn count(&self, codec: Codec, messages: usize, bytes: usize) {
+        self.writes[codec.index()].increment(1);
+        self.messages[codec.index()].increment(messages as u64);
+        self.bytes[codec.index()].increment(bytes as u64);
     }
 }
 
@@ -185,11 +202,17 @@ impl LaneCounters {
         );
         let datagrams = |outcome: &'static str| metrics::counter!(DATAGRAMS, "outcome" => outcome);
         Self {
+            sent: SentCounters::register(),
             refused: metrics::counter!("campanile_quic_streams_refused_total"),
             datagrams_sent: datagrams("sent"),
             datagrams_too_large: datagrams("too_large"),
             datagrams_dropped: datagrams("dropped"),
         }
+    }
+
+    /// So much was written at once.
+    pub fn sent(&self, codec: Codec, messages: usize, bytes: usize) {
+        self.sent.count(codec, messages, bytes);
     }
 
     /// A subscription got no stream.
@@ -217,6 +240,10 @@ fn increment<K: PartialEq>(counters: &[(K, Counter)], key: &K) {
     if let Some((_, counter)) = counters.iter().find(|(known, _)| known == key) {
         counter.increment(1);
     }
+}
+
+fn per_codec(name: &'static str) -> [Counter; CODECS] {
+    Codec::ALL.map(|codec| metrics::counter!(name, "codec" => codec.label()))
 }
 
 fn per_kind<T>(make: impl Fn(&'static str, &'static str) -> T) -> PerKind<T> {

@@ -6,9 +6,12 @@
 //!
 //! * [`open`]: the stream and its first bytes.
 //! * [`NativeCarrier`]: the connection as the stream's transport needs it.
+//! * [`LaneStreams`]: what goes on streams of single subscriptions, and as datagrams.
 
 mod carrier;
+mod lanes;
 mod open;
 
 pub use carrier::NativeCarrier;
+pub use lanes::LaneStreams;
 pub use open::{Opened, Unopened, open};

@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) counters: Counters,
     /// Longest message of a native client in bytes.
     pub(super) message_size_limit: usize,
+    /// Whether channels may have streams of their own.
+    pub(super) stream_per_channel: bool,
     /// How long a client may take from its first packet to its first message.
     pub(super) patience: Duration,
 }

@@ -1,5 +1,8 @@
 //! Native clients.
 
+use std::sync::Arc;
+
+use campanile_common::native::Preface;
 use campanile_common::{Disconnect, DisconnectCode};
 use quinn::{Connecting, Connection, ConnectionError, VarInt, ZeroRttAccepted};
 use tokio::time::{Instant, timeout_at};
@@ -7,9 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use super::counters::Outcome;
 use super::dispatch::Shared;
 use crate::registry::{Permit, Refusal};
-use crate::transport::TransportKind;
 use crate::transport::quic::{NativeCarrier, Opened, Unopened, open};
 use crate::transport::stream::StreamTransport;
+use crate::transport::{Takes, TransportKind};
 
 /// A connection that has not begun, and what tells when its handshake is done.
 struct Fresh {
@@ -58,8 +61,17 @@ impl Fresh {
         if opened.is_early {
             shared.counters.early.increment(1);
         }
-        let codec = opened.preface.codec;
-        let carrier = NativeCarrier::new(self.connection, self.handshake);
+        let Preface {
+            codec,
+            lanes,
+            datagrams,
+        } = opened.preface;
+        let takes = Takes {
+            lanes: lanes && shared.stream_per_channel,
+            datagrams: datagrams && self.connection.max_datagram_size().is_some(),
+        };
+        let counters = Arc::clone(&shared.entrance.host().counters.lanes);
+        let carrier = NativeCarrier::new(self.connection, self.handshake).with_lanes(takes, codec, counters);
         let (recv, send, limit) = (opened.recv, opened.send, shared.message_size_limit);
         let transport = StreamTransport::new(carrier, recv, send, codec, limit);
         shared

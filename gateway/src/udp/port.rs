@@ -60,6 +60,7 @@ impl UdpPort {
                 entrance,
                 counters,
                 message_size_limit: options.message_size_limit,
+                stream_per_channel: options.stream_per_channel,
                 patience: settings.patience.beginning,
             }),
         };

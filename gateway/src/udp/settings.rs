@@ -41,8 +41,8 @@ const CRYPTO_BUFFER: usize = 8 * 1024;
 /// them to be possible.
 const DATAGRAMS_RECEIVED: usize = 4 * 1024;
 
-/// Bytes of datagrams that wait to be sent; the oldest are dropped.
-const DATAGRAMS_SENT: usize = 64 * 1024;
+/// Bytes of datagrams that are handed over to be sent. More wait in the connection's queue, where the oldest are dropped.
+const DATAGRAMS_SENT: usize = 16 * 1024;
 
 /// Bytes that may arrive for a connection before it is looked at, and for all such connections.
 const INCOMING: u64 = 16 * 1024;

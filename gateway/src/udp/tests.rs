@@ -2,6 +2,7 @@
 
 mod early;
 mod kit;
+mod lanes;
 mod proxy;
 
 use std::time::Duration;

@@ -3,12 +3,17 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use campanile_common::Codec;
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt, ZeroRttAccepted};
 
-use crate::transport::End;
+use super::LaneStreams;
+use crate::connection::counters::LaneCounters;
+use crate::connection::outbound::Outbound;
 use crate::transport::stream::{Carrier, Violation};
+use crate::transport::{End, Takes};
 
 /// A QUIC connection that carries one stream of messages.
 pub struct NativeCarrier {
@@ -17,6 +22,8 @@ pub struct NativeCarrier {
     handshake: Option<ZeroRttAccepted>,
     /// Done when the client opens another stream.
     second_stream: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// What it carries beside the stream, for clients that take it.
+    lanes: Option<Box<LaneStreams>>,
 }
 
 impl NativeCarrier {
@@ -26,8 +33,17 @@ impl NativeCarrier {
         Self {
             second_stream: Box::pin(second_stream(connection.clone())),
             handshake: Some(handshake),
+            lanes: None,
             connection,
         }
+    }
+
+    /// The same for a client that takes `takes`, in `codec`.
+    #[must_use]
+    pub fn with_lanes(self, takes: Takes, codec: Codec, counters: Arc<LaneCounters>) -> Self {
+        let lanes = || Box::new(LaneStreams::new(self.connection.clone(), codec, takes, counters));
+        let lanes = (takes != Takes::default()).then(lanes);
+        Self { lanes, ..self }
     }
 }
 
@@ -60,6 +76,28 @@ impl Carrier for NativeCarrier {
     fn poll_trouble(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         ready!(self.second_stream.as_mut().poll(cx));
         Poll::Ready(End::Violation(Violation::SecondStream.into()))
+    }
+
+    fn takes(&self) -> Takes {
+        self.lanes
+            .as_ref()
+            .map_or_else(Takes::default, |lanes| lanes.takes())
+    }
+
+    fn poll_lanes(&mut self, cx: &mut Context<'_>, outbound: &Outbound) -> Poll<End> {
+        let Some(lanes) = &mut self.lanes else {
+            return Poll::Pending;
+        };
+        match ready!(lanes.poll(cx, outbound)) {
+            Err(error) => Poll::Ready(self.end(error)),
+            Ok(never) => match never {},
+        }
+    }
+
+    async fn finish(&mut self) {
+        if let Some(lanes) = &mut self.lanes {
+            lanes.finish().await;
+        }
     }
 
     fn end(&self, error: io::Error) -> End {

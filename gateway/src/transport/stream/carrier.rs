@@ -7,7 +7,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
-use super::super::End;
+use super::super::{End, Takes};
+use crate::connection::outbound::Outbound;
 
 /// The connection below a stream, with what only it knows.
 pub trait Carrier: Send + Unpin + 'static {
@@ -25,6 +26,21 @@ pub trait Carrier: Send + Unpin + 'static {
     /// Ready when something beside the stream ends the connection.
     fn poll_trouble(&mut self, _cx: &mut Context<'_>) -> Poll<End> {
         Poll::Pending
+    }
+
+    /// On which ways it can send beside the stream.
+    fn takes(&self) -> Takes {
+        Takes::default()
+    }
+
+    /// Sends on these ways what goes there; see [`Transport::poll_lanes`](crate::transport::Transport::poll_lanes).
+    fn poll_lanes(&mut self, _cx: &mut Context<'_>, _outbound: &Outbound) -> Poll<End> {
+        Poll::Pending
+    }
+
+    /// Done once the client has acknowledged what was sent beside the stream, or cannot any more.
+    fn finish(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
     }
 
     /// The end that an error of one of the halves means.

@@ -10,7 +10,8 @@ use campanile_common::{Codec, DisconnectCode};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{Carrier, SendHalf, StreamDecoder, Violation as Breach};
-use crate::transport::{End, Farewell, Transport, Violation, scratch};
+use crate::connection::outbound::Outbound;
+use crate::transport::{End, Farewell, Takes, Transport, Violation, scratch};
 
 /// How long a client may take to acknowledge what was sent before its goodbye.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
@@ -136,6 +137,7 @@ impl<C: Carrier> StreamTransport<C> {
         let rest = async {
             if poll_fn(|cx| self.poll_flush(cx)).await.is_ok() {
                 self.send.finish().await;
+                self.carrier.finish().await;
             }
         };
         if tokio::time::timeout(CLOSE_WAIT, rest).await.is_err() {
@@ -180,6 +182,14 @@ impl<C: Carrier> Transport for StreamTransport<C> {
         }
         (self.stuck, self.taken) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
+    }
+
+    fn takes(&self) -> Takes {
+        self.carrier.takes()
+    }
+
+    fn poll_lanes(&mut self, cx: &mut Context<'_>, outbound: &Outbound) -> Poll<End> {
+        self.carrier.poll_lanes(cx, outbound)
     }
 
     async fn close(mut self, farewell: Farewell) {

@@ -18,7 +18,7 @@ use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
 
 use crate::config::QuicOptions;
-use crate::config::options::ClientOptions;
+use crate::config::options::{ChannelOptions, ClientOptions};
 use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::tests::world::host_with;
@@ -60,8 +60,14 @@ impl Server {
     }
 
     pub(super) async fn start_with(change: impl FnOnce(&mut QuicOptions, &mut ClientOptions)) -> Self {
+        Self::start_for(|options, client, _| change(options, client)).await
+    }
+
+    pub(super) async fn start_for(
+        change: impl FnOnce(&mut QuicOptions, &mut ClientOptions, &mut ChannelOptions),
+    ) -> Self {
         let mut options = options();
-        let host = host_with(|client, _| change(&mut options, client)).await;
+        let host = host_with(|client, channels| change(&mut options, client, channels)).await;
         let timers = Arc::clone(&host);
         tokio::spawn(async move { timers.timers.run().await });
         let settings = Settings::new(
@@ -131,6 +137,12 @@ impl Dialer {
         }
     }
 
+    /// The same with other limits.
+    pub(super) fn with_transport(mut self, transport: quinn::TransportConfig) -> Self {
+        self.config.transport_config(Arc::new(transport));
+        self
+    }
+
     pub(super) fn dial(&self, server: SocketAddr) -> quinn::Connecting {
         let config = self.config.clone();
         self.endpoint.connect_with(config, server, "localhost").unwrap()
@@ -158,12 +170,17 @@ impl Client {
     }
 
     pub(super) async fn begin(connection: Connection, codec: Codec) -> Self {
-        let (mut send, recv) = connection.open_bi().await.unwrap();
         let preface = Preface {
             codec,
             lanes: false,
             datagrams: false,
         };
+        Self::begin_with(connection, preface).await
+    }
+
+    pub(super) async fn begin_with(connection: Connection, preface: Preface) -> Self {
+        let codec = preface.codec;
+        let (mut send, recv) = connection.open_bi().await.unwrap();
         send.write_all(&preface.encode()).await.unwrap();
         Self {
             connection,
