@@ -16,6 +16,7 @@
 //! | [`gateway`] | the `campanile` binary and its configuration |
 //! | [`cluster`] | several of both, joined |
 //! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
+//! | [`relay`] | a UDP relay that can be cut |
 //! | [`link`] | network namespaces joined by an emulated link |
 //! | [`puppet`] | the SDKs for JavaScript and Python, driven line by line |
 //! | [`api`] | the HTTP server API |
@@ -34,6 +35,7 @@ pub mod metrics;
 pub mod process;
 pub mod puppet;
 pub mod redis;
+pub mod relay;
 pub mod suite;
 pub mod token;
 pub mod wait;

@@ -79,6 +79,11 @@ impl From<&Self> for Endpoint {
 impl Fingerprint {
     const LENGTH: usize = 32;
 
+    /// As 64 hexadecimal digits.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Reads 64 hexadecimal digits, with or without colons between them.
     pub fn parse(text: &str) -> Result<Self> {
         let digits = text.replace(':', "");
