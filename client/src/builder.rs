@@ -14,8 +14,8 @@ use crate::driver::Driver;
 use crate::protocol::{Delays, Machine, Settings};
 use crate::shared::Shared;
 use crate::token::{self, TokenSource};
-use crate::transport::{Dial, WebSocketDialer};
-use crate::{BuildError, Client, TokenError};
+use crate::transport::{Dial, DialOptions, Race, dialer};
+use crate::{BuildError, Client, OpenError, TlsOptions, TokenError};
 
 /// Bytes of events that may wait for one reader, if nothing else is said: some ten thousand small publications.
 const EVENT_BUFFER: usize = 4 << 20;
@@ -23,7 +23,9 @@ const EVENT_BUFFER: usize = 4 << 20;
 /// Makes a [`Client`].
 #[must_use = "nothing happens before `build`"]
 pub struct ClientBuilder {
-    endpoint: Endpoint,
+    /// The one that is liked best first; at least one.
+    endpoints: Vec<Endpoint>,
+    dial: DialOptions,
     codec: Codec,
     settings: Settings,
     token_source: Option<TokenSource>,
@@ -47,12 +49,34 @@ impl ClientBuilder {
 
     fn at(endpoint: Endpoint) -> Self {
         Self {
-            endpoint,
+            endpoints: vec![endpoint],
+            dial: DialOptions::default(),
             codec: Codec::Protobuf,
             settings: Settings::default(),
             token_source: None,
             event_buffer: EVENT_BUFFER,
         }
+    }
+
+    /// Another way to the same server, or to another of the same deployment: `wss://…` for where UDP is blocked, beside a
+    /// `quic://…` that is preferred. Whichever opens first is taken, and tried first for some time: see [`Race`].
+    pub fn fallback(mut self, url: impl Into<String>) -> Self {
+        self.endpoints.push(Endpoint::Url(url.into()));
+        self
+    }
+
+    /// Whom to believe to be the server. Default: whoever has a certificate for its name from an authority that Mozilla's
+    /// browsers trust. Of no effect on a dialer that is given.
+    pub fn tls(mut self, options: TlsOptions) -> Self {
+        self.dial.tls = options;
+        self
+    }
+
+    /// A header of the HTTP request with which a WebSocket is opened, for example `Origin`. Of no effect on a dialer that is
+    /// given.
+    pub fn http_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.dial.headers.push((name.into(), value.into()));
+        self
     }
 
     /// The codec of the connection. Default: Protobuf. With JSON, payloads must be JSON.
@@ -129,10 +153,7 @@ impl ClientBuilder {
     /// The client, not yet [connecting](Client::connect). Its task runs on the tokio runtime from which this is called.
     pub fn build(self) -> Result<Client, BuildError> {
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
-        let dialer: Arc<dyn Dial> = match self.endpoint {
-            Endpoint::Url(url) => Arc::new(WebSocketDialer::new(&url)?),
-            Endpoint::Dialer(dialer) => dialer,
-        };
+        let dialer = one_of(self.endpoints, &self.dial)?;
         let timeout = self.settings.timeout;
         // The standard library keys each hasher of its own at random.
         let seed = RandomState::new().hash_one(0);
@@ -144,10 +165,24 @@ impl ClientBuilder {
     }
 }
 
+/// The dialer for `endpoints`.
+fn one_of(endpoints: Vec<Endpoint>, options: &DialOptions) -> Result<Arc<dyn Dial>, OpenError> {
+    let dialer = |endpoint| match endpoint {
+        Endpoint::Url(url) => dialer(&[url], options),
+        Endpoint::Dialer(dialer) => Ok(dialer),
+    };
+    let mut dialers = endpoints.into_iter().map(dialer).collect::<Result<Vec<_>, _>>()?;
+    if dialers.len() == 1 {
+        Ok(dialers.remove(0))
+    } else {
+        Ok(Arc::new(Race::new(dialers)))
+    }
+}
+
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut builder = f.debug_struct("ClientBuilder");
-        if let Endpoint::Url(url) = &self.endpoint {
+        if let Some(Endpoint::Url(url)) = self.endpoints.first() {
             builder.field("url", url);
         }
         builder.field("codec", &self.codec).finish_non_exhaustive()

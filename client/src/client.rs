@@ -45,7 +45,7 @@ impl Drop for Handle {
 }
 
 impl Client {
-    /// A client of the server at `url`: `ws://host[:port][/path]`.
+    /// A client of the server at `url`: `ws://host[:port][/path]`, `wss://host[:port][/path]` or `quic://host:port`.
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(url.into())
     }

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::Closed;
 
 /// How long the server may take to confirm the last commands.
-const CONFIRMATION: Duration = Duration::from_secs(1);
+const CONFIRMATION: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether the goodbye has been sent, and how many times.
 const LOOK: Duration = Duration::from_millis(1);

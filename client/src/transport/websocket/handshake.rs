@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 pub(super) use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use tokio_tungstenite::tungstenite::http::uri::{PathAndQuery, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -29,10 +30,23 @@ pub(super) type Socket = WebSocketStream<Box<dyn Io>>;
 /// connections.
 const READ_BUFFER: usize = 4096;
 
+/// Where a server has its WebSocket unless it is told otherwise.
+const DEFAULT_PATH: &str = "/connection/websocket";
+
 /// The request that asks for a WebSocket at `url`.
 pub(super) fn request(url: &str) -> Result<Request, OpenError> {
-    url.into_client_request()
-        .map_err(|error| OpenError::Address(error.to_string()))
+    let invalid = |error: String| OpenError::Address(format!("{url}: {error}"));
+    let mut parts = url
+        .parse::<Uri>()
+        .map_err(|error| invalid(error.to_string()))?
+        .into_parts();
+    if parts.path_and_query.as_ref().is_none_or(|path| path == "/") {
+        parts.path_and_query = Some(PathAndQuery::from_static(DEFAULT_PATH));
+    }
+    let whole = Uri::from_parts(parts).map_err(|error| invalid(error.to_string()))?;
+    whole
+        .into_client_request()
+        .map_err(|error| invalid(error.to_string()))
 }
 
 /// Puts a header on the request.
@@ -123,5 +137,25 @@ pub(super) async fn upgrade(
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(OpenError::Refused(response.status().as_u16())),
         Err(error) => Err(OpenError::Handshake(error.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_path_means_the_usual_one() {
+        for (url, whole) in [
+            ("ws://host", "ws://host/connection/websocket"),
+            ("wss://host:1/", "wss://host:1/connection/websocket"),
+            ("ws://host/own", "ws://host/own"),
+            ("ws://host/?cf_protocol=json", "ws://host/?cf_protocol=json"),
+        ] {
+            assert_eq!(request(url).unwrap().uri().to_string(), whole);
+        }
+        for url in ["", "host", "/path", "ws://"] {
+            assert!(request(url).is_err(), "{url}");
+        }
     }
 }
