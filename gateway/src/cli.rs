@@ -1,8 +1,10 @@
 //! The command line.
 
+mod client;
 mod commands;
 mod shards;
 
+pub use client::{PubArguments, SubArguments, publish, sub};
 pub use commands::{check_config, fingerprint, generate_config, generate_token, give_up, refuse, version};
 pub use shards::{ShardsArguments, shards};
 
@@ -30,6 +32,8 @@ pub enum Exit {
     Forced = 4,
     /// A gateway refused what was asked of it, or gave it up.
     Refused = 5,
+    /// It ended before everything had come that was asked for.
+    Incomplete = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -45,7 +49,8 @@ Exit codes:
   2  the command line is wrong
   3  the configuration has errors
   4  it was told to end a second time and did not wait for its connections
-  5  a gateway refused what was asked of it, or gave it up";
+  5  a gateway refused what was asked of it, or gave it up
+  6  it ended before everything had come that was asked for";
 
 /// Campanile: a horizontally sharded realtime message broker.
 ///
@@ -74,6 +79,10 @@ pub enum Command {
     Fingerprint(FingerprintArguments),
     /// Look at the shards of a running deployment, and change which there are
     Shards(ShardsArguments),
+    /// Print what is published in channels, as a client of a gateway
+    Sub(SubArguments),
+    /// Publish to a channel, as a client of a gateway
+    Pub(PubArguments),
     /// Print the version
     Version,
 }

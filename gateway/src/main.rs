@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Command::Gentoken(arguments) => cli::generate_token(arguments),
         Command::Fingerprint(arguments) => cli::fingerprint(&arguments),
         Command::Shards(arguments) => cli::shards(arguments),
+        Command::Sub(arguments) => cli::sub(arguments),
+        Command::Pub(arguments) => cli::publish(arguments),
         Command::Version => cli::version(),
     };
     exit.into()

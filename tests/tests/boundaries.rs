@@ -68,7 +68,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("shard-router", &["campanile-common"], &["axum", "hyper"]),
     (
         "gateway",
-        &["campanile-common", "campanile-shard-router"],
+        &["campanile-client", "campanile-common", "campanile-shard-router"],
         &["redis"],
     ),
     ("client", &["campanile-common"], &["redis"]),
@@ -103,6 +103,21 @@ fn dependencies_run_one_way() {
                 "{name} must not depend on {dependency}"
             );
         }
+    }
+}
+
+/// The gateway is a server; its commands `sub` and `pub` are a client, and they alone know the client crate.
+#[test]
+fn only_two_commands_of_the_gateway_are_a_client() {
+    let source = root().join("gateway/src");
+    let commands = source.join("cli/client");
+    for file in rust_files(&source) {
+        let text = fs::read_to_string(&file).expect("a file just listed can be read");
+        assert!(
+            !text.contains("campanile_client") || file.starts_with(&commands),
+            "{} must not use the client crate",
+            file.display()
+        );
     }
 }
 
