@@ -13,6 +13,8 @@ CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 60
 SOAK_SEED ?= 1000
+# Open at once, and twice as many file descriptors.
+CONNECTIONS ?= 5000
 # Of each of eight profiles: about a minute on two cores.
 SIMULATOR_RUNS ?= 300
 SIMULATE = $(CARGO) test --locked --profile simulator -p campanile-shard-router --lib simulator
@@ -45,6 +47,11 @@ e2e: setup ## Run some end-to-end tests only: make e2e TEST=recovery_truth
 	$(if $(TEST),,$(error say which: make e2e TEST=<file in tests/tests, without .rs>))
 	@# The gateway's own test is selected too, because that is what makes cargo build its binary.
 	tests/run.sh --workspace --test binary $(foreach name,$(TEST),--test $(name))
+
+.PHONY: memory
+memory: setup ## Weigh CONNECTIONS idle connections of each transport, in a release build
+	CONNECTIONS=$(CONNECTIONS) tests/run.sh --release --workspace --test binary --test network -- \
+	    idle_connections_are_weighed --nocapture
 
 .PHONY: soak
 soak: setup ## In turns, simulate 500 seeds and break real processes for SOAK_SECONDS, until interrupted or a promise is broken

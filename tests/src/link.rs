@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-pub use namespace::Namespace;
+pub use namespace::{Namespace, change_address};
 pub use path::{Conditions, Counts};
 
 use path::Path;

@@ -10,7 +10,7 @@ use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
 use tokio::task;
 
-use super::relay::DEVICE;
+use super::relay::{DEVICE, PREFIX};
 
 /// One side of a link: a thread in a namespace, with a runtime.
 ///
@@ -66,12 +66,6 @@ impl Namespace {
     {
         self.handle.spawn(future)
     }
-
-    /// Gives this side a further address, of the same network as its first.
-    pub async fn add_address(&self, address: Ipv4Addr) -> Result<()> {
-        self.run(async move { ip(&["address", "add", &format!("{address}/24"), "dev", DEVICE]) })
-            .await
-    }
 }
 
 impl Drop for Namespace {
@@ -82,6 +76,14 @@ impl Drop for Namespace {
             let _ = thread.join();
         }
     }
+}
+
+/// Takes the address `from` away from the side in whose namespace this is called, and gives it `to`, as a change of networks
+/// does: for a moment there is none.
+pub fn change_address(from: Ipv4Addr, to: Ipv4Addr) -> Result<()> {
+    let with_prefix = |address| format!("{address}/{PREFIX}");
+    ip(&["address", "delete", &with_prefix(from), "dev", DEVICE])?;
+    ip(&["address", "add", &with_prefix(to), "dev", DEVICE])
 }
 
 /// Calls `ip` in the namespace of this thread.

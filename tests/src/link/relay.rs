@@ -22,7 +22,9 @@ pub(super) const DEVICE: &str = "link";
 /// The longest packet that the devices take.
 const DEVICE_MTU: i32 = 1500;
 
-const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 255, 0);
+/// The network that both ends are in: its bits.
+pub(super) const PREFIX: u32 = 24;
+const NETMASK: Ipv4Addr = Ipv4Addr::from_bits(u32::MAX << (32 - PREFIX));
 
 /// The places of an address in the header of IPv4.
 const VERSION: usize = 0;

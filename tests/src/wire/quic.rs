@@ -46,7 +46,7 @@ impl Default for Opening<'_> {
 /// A UDP socket of a client, for one connection or for many.
 pub fn socket() -> Result<quinn::Endpoint> {
     Ok(quinn::Endpoint::client(SocketAddr::from((
-        Ipv4Addr::LOCALHOST,
+        Ipv4Addr::UNSPECIFIED,
         0,
     )))?)
 }
