@@ -85,7 +85,7 @@
 //! QUIC makes connections faster, keeps them when the network changes, and lets a lost packet delay the one channel to which it
 //! belongs; but some networks block it. With a fallback both are tried, and the first to open is taken:
 //!
-//! ```text
+//! ```no_run
 //! # use campanile_client::Client;
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("quic://example.com:8443").fallback("wss://example.com:8443").build()?;
