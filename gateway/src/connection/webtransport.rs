@@ -74,9 +74,11 @@ impl WebTransportEndpoint {
             .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// How long a client may take for each step: to ask for a session, and to open the stream in it.
+    /// How long a client may take for each step: to ask for a session, and to open the stream in it. Not limited where
+    /// `client.stale_close_delay` is 0.
     fn time_limit(&self) -> Duration {
-        self.entrance.host().sessions.client.stale_close_delay
+        let limit = self.entrance.host().sessions.client.stale_close_delay;
+        if limit.is_zero() { Duration::MAX } else { limit }
     }
 
     fn failed(&self, error: &RequestError) {

@@ -4,7 +4,7 @@
 //! stream, and goes on with messages ([`stream`](super::stream)). The end is a CONNECTION_CLOSE with the code of the
 //! protocol. The connection itself (handshakes, certificates, limits) is the business of the [`udp`](crate::udp) port.
 //!
-//! * [`open`]: the stream and its first bytes.
+//! * [`open`](open()): the stream and its first bytes.
 //! * [`NativeCarrier`]: the connection as the stream's transport needs it.
 //! * [`LaneStreams`]: what goes on streams of single subscriptions, and as datagrams.
 
