@@ -42,17 +42,13 @@ fn config() -> GatewayConfig {
         "allow_history_for_client": true,
         "force_recovery": true,
     });
-    // So that a client soon notices when nothing comes any more.
-    GatewayConfig::default()
-        .set("client.ping_interval", "1s")
-        .set("client.pong_timeout", "500ms")
-        .namespace("room", &room)
+    GatewayConfig::default().namespace("room", &room)
 }
 
-/// A client that notices soon and comes back soon.
+/// A client that soon notices when nothing comes any more, and comes back soon.
 fn quick(builder: ClientBuilder) -> ClientBuilder {
     builder
-        .max_ping_delay(Duration::from_secs(1))
+        .max_ping_delay(Duration::from_secs(2))
         .timeout(Duration::from_secs(2))
         .reconnect_delay(Duration::from_millis(20), Duration::from_millis(200))
 }
@@ -99,7 +95,10 @@ async fn next_subscribed(events: &mut SubscriptionEvents) -> Result<Subscribed> 
 }
 
 async fn recovers_all_that_it_missed_while_it_was_cut_off(route: Route) -> Result<()> {
-    let front = Front::start(route, config()).await?;
+    let often = config()
+        .set("client.ping_interval", "2s")
+        .set("client.pong_timeout", "1900ms");
+    let front = Front::start(route, often).await?;
     let client = connect(&front, "ann").await?;
     let (subscription, mut events) = subscribe(&client).await?;
     let first = next_subscribed(&mut events).await?;
