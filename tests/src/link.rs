@@ -5,7 +5,7 @@
 //! nothing in them but a loopback and one device that leads to the other side. What a future does that runs there —
 //! opening sockets, starting processes — happens in that namespace, so a gateway and its clients need know nothing of it.
 //!
-//! Every packet between the two passes through this process, where a [`Path`](path::Path) for each direction decides its
+//! Every packet between the two passes through this process, where a [`Path`] for each direction decides its
 //! fate from a seed. The namespaces have no names and their devices no permanence: the kernel removes both when the last
 //! thread, process and socket in them is gone, however it went.
 //!
