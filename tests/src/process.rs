@@ -97,6 +97,14 @@ impl Process {
     /// When the process has not ended after `deadline`; it then still runs.
     pub async fn terminate(&mut self, deadline: Duration) -> Result<ExitStatus> {
         self.signal(Signal::TERM);
+        self.ended(deadline).await.context("after SIGTERM")
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Errors
+    /// When the process has not ended after `deadline`; it then still runs.
+    pub async fn ended(&mut self, deadline: Duration) -> Result<ExitStatus> {
         let start = Instant::now();
         while start.elapsed() < deadline {
             if let Some(status) = self.child.try_wait()? {
@@ -104,7 +112,7 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        bail!("{} did not end within {deadline:?} of SIGTERM", self.name)
+        bail!("{} did not end within {deadline:?}", self.name)
     }
 
     /// Resident memory in bytes.

@@ -191,3 +191,5 @@ fn websocket_code(code: u32) -> u16 {
 
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -165,7 +165,7 @@ async fn nobody_there_is_a_timeout() {
 async fn a_server_that_dies_is_noticed() {
     within(async {
         let server = Server::new();
-        let dialer = server.dialer().idle_timeout(Duration::from_millis(300));
+        let dialer = server.dialer().idle_timeout(Duration::from_secs(3));
         let dialing = dialer.dial(context(Codec::Json));
         let (transport, _peer) = tokio::join!(dialing, server.accept_silently());
         // What is sent to it arrives nowhere, and what it sends comes from elsewhere.
