@@ -128,10 +128,15 @@ impl Outbound {
             && let Some(taken) = apart.datagrams.take(&fits)
         {
             match taken {
-                Ok(datagram) => return Poll::Ready(datagram),
+                Ok(datagram) => {
+                    if moved {
+                        cx.waker().wake_by_ref();
+                    }
+                    return Poll::Ready(datagram);
+                }
                 Err((lane, piece)) => {
                     apart.counters.too_large();
-                    moved = queue.add_to_lane(lane, piece, self.budget);
+                    moved |= queue.add_to_lane(lane, piece, self.budget);
                 }
             }
         }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -167,4 +168,30 @@ fn nothing_is_sent_before_the_first_reply() {
     assert_eq!(world.datagram(10), None);
     world.outbound.push("connected".into());
     assert_eq!(world.datagram(10), Some((1, 1, "early".into())));
+}
+
+#[test]
+fn the_writer_comes_again_for_what_went_behind_the_replies_before_a_datagram() {
+    let world = world(false);
+    let subscription = world.subscription();
+    world.publish(&subscription, "far too long");
+    world.publish(&subscription, "short");
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let fits = |_, _, piece: &Bytes| piece.len() <= 5;
+    let next = world
+        .outbound
+        .poll_datagram(&mut Context::from_waker(&waker), fits);
+    assert!(next.is_ready());
+    assert!(woken.0.load(Ordering::Relaxed));
+    assert_eq!(world.control(), ["far too long"]);
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
