@@ -97,11 +97,14 @@ impl Driver {
         let busy = close.is_some() || dial.is_some() || !tokens.is_empty();
         if let Some(closed) = close {
             self.opening = None;
-            self.closing = self.transport.take().map(|transport| Goodbye {
-                transport,
-                closed,
-                limit: Box::pin(sleep(GOODBYE)),
-            });
+            // A goodbye that is under way goes on.
+            if let Some(transport) = self.transport.take() {
+                self.closing = Some(Goodbye {
+                    transport,
+                    closed,
+                    limit: Box::pin(sleep(GOODBYE)),
+                });
+            }
         }
         if let Some(order) = dial {
             self.open(&order);
