@@ -30,6 +30,9 @@ const TURNS: usize = 64;
 /// Datagrams that are sent before others get their turn.
 const DATAGRAMS: usize = 64;
 
+/// Streams that one client has open at a time, however many it would take: each costs memory beyond the queue's budget.
+const MAX_STREAMS: usize = 1024;
+
 thread_local! {
     /// The batch that is about to be written; no connection keeps one.
     static BATCH: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
@@ -97,12 +100,17 @@ impl LaneStreams {
 
     /// Ends all streams; done once the client has acknowledged what was written to them, or cannot any more.
     pub async fn finish(&mut self) {
+        let mut ended = Vec::with_capacity(self.streams.len());
         for stream in std::mem::take(&mut self.streams).into_values() {
             if let Stream::Open { mut send, .. } = stream
                 && send.finish().is_ok()
             {
-                let _ = send.stopped().await;
+                ended.push(send);
             }
+        }
+        // All are on their way: the last one takes no longer than the first.
+        for send in &mut ended {
+            let _ = send.stopped().await;
         }
     }
 
@@ -135,7 +143,8 @@ impl LaneStreams {
                 before.bytes - after.bytes,
             );
         }
-        if turn.last && batch.iter().all(Bytes::is_empty) && sent != Sent::Blocked {
+        let all_sent = sent == Sent::Some && batch.iter().all(Bytes::is_empty);
+        if turn.last && (all_sent || sent == Sent::Unwanted) {
             self.end(turn.lane);
         }
         outbound.lane_sent(turn, batch, sent);
@@ -144,6 +153,9 @@ impl LaneStreams {
 
     /// Opens the stream of a lane, if the client lets it at once.
     fn open(&mut self, lane: LaneId) -> io::Result<bool> {
+        if self.streams.len() >= MAX_STREAMS {
+            return Ok(false);
+        }
         let opened = pin!(self.connection.open_uni()).poll(&mut Context::from_waker(Waker::noop()));
         let Poll::Ready(send) = opened else {
             return Ok(false);
