@@ -283,7 +283,7 @@ async fn flood_with_streams(connection: &Connection, both_ways: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_begun_and_not_gone_on_with_is_closed_as_stale() -> Result<()> {
     const OF_EACH: usize = 20;
-    let mut scene = Scene::start(&config().set("client.stale_close_delay", "1s")).await?;
+    let mut scene = Scene::start(&config().set("client.stale_close_delay", "5s")).await?;
     let beginnings: [&[u8]; 5] = [
         b"",
         &[0x01],
