@@ -74,11 +74,9 @@ impl WebTransportEndpoint {
             .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// How long a client may take for each step: to ask for a session, and to open the stream in it. Not limited where
-    /// `client.stale_close_delay` is 0.
+    /// How long a client may take for each step: to ask for a session, and to open the stream in it.
     fn time_limit(&self) -> Duration {
-        let limit = self.entrance.host().sessions.client.stale_close_delay;
-        if limit.is_zero() { Duration::MAX } else { limit }
+        self.entrance.host().sessions.client.stale_close_delay
     }
 
     fn failed(&self, error: &RequestError) {

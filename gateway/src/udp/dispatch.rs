@@ -6,7 +6,7 @@ use std::time::Duration;
 use campanile_common::native;
 use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connecting, ConnectionError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::counters::{Counters, Outcome};
 use super::door::Beginning;
@@ -14,6 +14,9 @@ use super::native as native_client;
 use super::settings::H3;
 use crate::connection::entrance::Entrance;
 use crate::connection::webtransport::WebTransportEndpoint;
+
+/// Pause between two looks at a handshake that tells of nothing by itself.
+const ANOTHER_LOOK: Duration = Duration::from_millis(10);
 
 /// What all connections of the port share.
 pub(super) struct Shared {
@@ -48,7 +51,8 @@ pub(super) async fn carry(shared: Arc<Shared>, mut connecting: Connecting, begin
                 Outcome::Begun
             }
         },
-        Ok(Ok(_)) => unreachable!("TLS agrees on nothing that is not offered"),
+        // TLS agrees on nothing that is not offered.
+        Ok(Ok(_)) => Outcome::Failed,
     };
     shared.counters.count(outcome);
     drop(beginning);
@@ -61,9 +65,15 @@ fn failed(error: &ConnectionError) -> Outcome {
 
 /// What client and server have agreed on. That it is one of those that are offered is TLS's business.
 async fn protocol(connecting: &mut Connecting) -> Result<Vec<u8>, ConnectionError> {
-    let data = connecting.handshake_data().await?;
-    let data = data
-        .downcast::<HandshakeData>()
-        .expect("the endpoint's handshakes are rustls'");
-    Ok(data.protocol.unwrap_or_default())
+    loop {
+        let data = connecting.handshake_data().await?;
+        let data = data
+            .downcast::<HandshakeData>()
+            .expect("the endpoint's handshakes are rustls'");
+        if let Some(protocol) = data.protocol {
+            return Ok(protocol);
+        }
+        // The client was asked for another key share, and the server's name alone is known; nothing tells of the rest.
+        sleep(ANOTHER_LOOK).await;
+    }
 }

@@ -60,9 +60,6 @@ const IDLE_SLACK: Duration = Duration::from_secs(10);
 /// Where the session sends no pings, QUIC does: this often, and a client that is silent for three of them is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 
-/// How long a client may take to begin where `client.stale_close_delay` sets no limit.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// How long clients may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
@@ -78,10 +75,7 @@ impl Patience {
     /// That of sessions.
     #[must_use]
     pub fn of(client: &ClientOptions) -> Self {
-        let beginning = match client.stale_close_delay {
-            Duration::ZERO => PATIENCE,
-            delay => delay,
-        };
+        let beginning = client.stale_close_delay;
         match client.ping_interval {
             Duration::ZERO => Self {
                 beginning,

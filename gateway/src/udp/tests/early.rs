@@ -1,6 +1,7 @@
 //! What is sent before the handshake is done.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use campanile_common::Codec;
 use quinn::{Connection, ZeroRttAccepted};
@@ -8,6 +9,8 @@ use tokio::net::UdpSocket;
 
 use super::kit::{Client, Dialer, Server, soon};
 use super::proxy::Proxy;
+use crate::config::QuicOptions;
+use crate::config::options::ClientOptions;
 use crate::connection::tests::world::{eventually, members};
 
 /// Gets a ticket.
@@ -72,7 +75,10 @@ async fn a_first_command_that_is_not_connect_ends_the_connection() {
 
 #[tokio::test]
 async fn a_copy_of_the_first_packets_connects_nobody() {
-    let server = Server::start().await;
+    // What the copy has begun is still there when it is looked for.
+    let patient =
+        |_: &mut QuicOptions, client: &mut ClientOptions| client.stale_close_delay = Duration::from_secs(600);
+    let server = Server::start_with(patient).await;
     let dialer = Dialer::new();
     let proxy = Proxy::start(server.port.address()).await;
     proxy.open();

@@ -121,12 +121,20 @@ impl Dialer {
     }
 
     pub(super) fn speaking(protocol: &[u8]) -> Self {
-        let builder = rustls::ClientConfig::builder_with_provider(provider())
+        Self::with(provider(), protocol)
+    }
+
+    pub(super) fn with_provider(provider: Arc<CryptoProvider>) -> Self {
+        Self::with(provider, ALPN)
+    }
+
+    fn with(provider: Arc<CryptoProvider>, protocol: &[u8]) -> Self {
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap();
         let mut config = builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Credulous(provider())))
+            .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
             .with_no_client_auth();
         config.alpn_protocols = vec![protocol.to_vec()];
         config.enable_early_data = true;
