@@ -34,7 +34,7 @@ pub use bytes::{ByteCount, NotBytes};
 pub use cluster::{ClusterOptions, ManagedBy, MoveOptions, StoreOptions};
 pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
 pub use list::TextList;
-pub use quic::QuicOptions;
+pub use quic::{CongestionControl, QuicOptions};
 pub use redis::{NotRedis, RedisUrl};
 pub use report::{Finding, Report, Severity};
 pub use schema::Schema;

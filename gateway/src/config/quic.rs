@@ -22,6 +22,17 @@ pub struct QuicOptions {
     pub max_handshakes: usize,
     /// Whether clients that come back may connect with their first packets.
     pub zero_rtt: bool,
+    /// How much is sent when packets are lost.
+    pub congestion_control: CongestionControl,
+}
+
+/// How a connection finds out how much its path takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CongestionControl {
+    /// CUBIC (RFC 9438): takes each lost packet for a full queue.
+    Cubic,
+    /// BBR: measures the path's rate and delay, and takes loss as it comes. quinn calls its own experimental.
+    Bbr,
 }
 
 /// QUIC does not exist without a certificate, which is that of `tls`.
@@ -52,6 +63,16 @@ pub(super) fn quic(
             ));
         }
     }
+    let congestion_control = match quic.congestion_control.as_str() {
+        "cubic" => CongestionControl::Cubic,
+        "bbr" => CongestionControl::Bbr,
+        other => {
+            report.error(format!(
+                "quic.congestion_control: {other:?} is none; write cubic or bbr"
+            ));
+            return None;
+        }
+    };
     let address = ip("quic.address", &quic.address, http.public.ip(), report)?;
     let port = match quic.port {
         0 => http.public.port(),
@@ -64,5 +85,6 @@ pub(super) fn quic(
         handshakes_before_retry: quic.handshakes_before_retry as usize,
         max_handshakes: quic.max_handshakes as usize,
         zero_rtt: quic.zero_rtt,
+        congestion_control,
     })
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_common::native::ALPN;
+use quinn::congestion::BbrConfig;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{EndpointConfig, IdleTimeout, ServerConfig, TransportConfig, VarInt};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 
 use crate::config::options::ClientOptions;
-use crate::config::{QuicOptions, WebTransportOptions};
+use crate::config::{CongestionControl, QuicOptions, WebTransportOptions};
 use crate::tls::Certificates;
 
 /// HTTP/3's name in the TLS handshake.
@@ -173,6 +174,9 @@ impl Settings {
             .datagram_send_buffer_size(DATAGRAMS_SENT)
             .keep_alive_interval(self.patience.keep_alive)
             .max_idle_timeout(IdleTimeout::try_from(self.patience.idle).ok());
+        if self.options.congestion_control == CongestionControl::Bbr {
+            config.congestion_controller_factory(Arc::new(BbrConfig::default()));
+        }
         config
     }
 }

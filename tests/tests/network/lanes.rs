@@ -28,16 +28,18 @@ const PAYLOAD: usize = 200;
 
 #[tokio::test]
 async fn busy_channels_get_everything_while_packets_are_lost() -> Result<()> {
-    let (lanes, one_stream, websocket) = tokio::try_join!(
-        measure(Over::Lanes),
-        measure(Over::OneStream),
-        measure(Over::WebSocket)
+    let (lanes, one_stream, cubic, websocket) = tokio::try_join!(
+        measure(Over::Lanes, "bbr"),
+        measure(Over::OneStream, "bbr"),
+        measure(Over::Lanes, "cubic"),
+        measure(Over::WebSocket, "cubic")
     )?;
     report(&format!(
         "{CHANNELS} busy channels, a round trip of {ROUND_TRIP:?}, {} % of packets lost
   \
-         QUIC, a stream for each: {lanes:?}
-  QUIC, one stream: {one_stream:?}
+         QUIC, a stream for each, BBR: {lanes:?}
+  QUIC, one stream, BBR: {one_stream:?}
+  QUIC, a stream for each, CUBIC: {cubic:?}
   WebSocket: {websocket:?}",
         LOSS * 100.0
     ));
@@ -75,12 +77,16 @@ impl std::fmt::Debug for Delays {
 }
 
 /// Publishes to all channels, and takes down when each publication arrives.
-async fn measure(over: Over) -> Result<Delays> {
+async fn measure(over: Over, congestion_control: &str) -> Result<Delays> {
     let conditions = Conditions {
         delay: DELAY,
         ..Conditions::default()
     };
-    let world = World::start(conditions, config()).await?;
+    let world = World::start(
+        conditions,
+        config().set("quic.congestion_control", congestion_control),
+    )
+    .await?;
     let dialer = world.dialer(over)?;
     let connection = world
         .link

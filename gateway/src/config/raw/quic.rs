@@ -24,6 +24,8 @@ pub struct Quic {
     pub max_handshakes: u32,
     /// Lets clients that come back connect with their first packets.
     pub zero_rtt: bool,
+    /// How much is sent when packets are lost: cubic or bbr.
+    pub congestion_control: String,
 }
 
 impl Default for Quic {
@@ -38,6 +40,7 @@ impl Default for Quic {
             handshakes_before_retry: 256,
             max_handshakes: 4096,
             zero_rtt: true,
+            congestion_control: "cubic".into(),
         }
     }
 }

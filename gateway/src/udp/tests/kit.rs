@@ -17,8 +17,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use serde_json::Value;
 
-use crate::config::QuicOptions;
 use crate::config::options::{ChannelOptions, ClientOptions};
+use crate::config::{CongestionControl, QuicOptions};
 use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::tests::world::host_with;
@@ -39,6 +39,7 @@ pub(super) fn options() -> QuicOptions {
         handshakes_before_retry: 100,
         max_handshakes: 200,
         zero_rtt: true,
+        congestion_control: CongestionControl::Cubic,
     }
 }
 
