@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
@@ -166,10 +166,21 @@ impl Gateway {
     /// Its UDP port.
     ///
     /// # Panics
-    /// When the gateway has not printed where that is.
+    /// When the gateway does not print where that is.
     pub fn udp(&self) -> Udp {
-        let output = self.process.output();
-        udp(&output).unwrap_or_else(|| panic!("the gateway does not say where it takes QUIC:\n{output}"))
+        let start = Instant::now();
+        loop {
+            let output = self.process.output();
+            if let Some(udp) = udp(&output) {
+                return udp;
+            }
+            assert!(
+                start.elapsed() < SOON,
+                "the gateway does not say where it takes QUIC:\n{output}"
+            );
+            // It says so line by line, after where it takes HTTP: this is not worth a future.
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Its server API, with the right key.
