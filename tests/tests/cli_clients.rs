@@ -19,13 +19,14 @@ fn over_websocket(gateway: &Gateway) -> Vec<String> {
 }
 
 fn over_quic(gateway: &Gateway) -> Vec<String> {
+    let address = gateway.udp().address;
     // As somebody would who copies what the gateway prints.
     let output = gateway.process().output();
     let after = |words: &str| output.lines().find_map(|line| line.strip_prefix(words));
     let hash = after("certificate SHA-256: ").expect("a gateway with QUIC prints its certificate's hash");
     vec![
         "--url".into(),
-        format!("quic://{}", gateway.udp().address),
+        format!("quic://{address}"),
         "--cert-hash".into(),
         hash.into(),
     ]
