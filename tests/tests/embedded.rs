@@ -5,7 +5,7 @@ use campanile_tests::api::Api;
 use campanile_tests::gateway::Gateway;
 use campanile_tests::puppet::{Puppet, Sdk};
 use campanile_tests::token;
-use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wait::{SOON, eventually, until};
 use serde_json::{Value, json};
 
 const MESSAGE: &str = "#log li:not(.event)";
@@ -168,9 +168,14 @@ async fn the_printed_key_and_secret_work_and_differ_each_time() -> Result<()> {
     for _ in 0..2 {
         let mut gateway = Gateway::launch_bare().await?;
         gateway.wait_until_ready().await;
-        let output = gateway.process().output();
-        let (key, secret) = (printed(&output, "API key")?, printed(&output, "token secret")?);
-        assert!(key.len() >= 20 && secret.len() >= 20, "{output}");
+        // They are printed after the address, which is what was waited for.
+        let (key, secret) = until("the key and the secret are printed", SOON, || async {
+            let output = gateway.process().output();
+            let secrets = (printed(&output, "API key"), printed(&output, "token secret"));
+            secrets.0.ok().zip(secrets.1.ok())
+        })
+        .await;
+        assert!(key.len() >= 20 && secret.len() >= 20, "{key} {secret}");
 
         Api::new(gateway.url(), &key).publish("demo:x", &json!(1)).await?;
         assert_eq!(Api::new(gateway.url(), "").post("publish", "{}").await?.0, 401);
