@@ -1,29 +1,55 @@
-//! How fast Campanile's inner loops are.
+//! `campanile-bench`: what a server of the client protocol does under load, and what that costs.
 //!
-//! - `codec`: what decoding a command and encoding a publication cost in each codec; a publication is encoded
-//!   once per codec however many subscribers it has, so this is a cost per publication.
-//! - `ring`: what proposing owners costs when shards join, and a channel's partition on every publication.
+//! It loads any server that speaks the protocol, Campanile and Centrifugo alike, or starts Redis servers and gateways of its
+//! own. Load is an open loop: everything has an intended time, and latencies count from it, so that a server that stalls
+//! cannot hide it. Each scenario checks what is promised while it measures, and a run in which a message was lost or doubled
+//! fails.
 //!
-//! `make bench` runs them all, briefly. Compare figures of one run only: what else the machine does moves them all.
+//! # Parts
+//!
+//! - [`scenario`]: what can be measured. A [`Scenario`](scenario::Scenario) carries out a worker's share of a load and derives
+//!   figures from what all workers recorded.
+//! - [`run`]: the [`Run`](run::Run) that a scenario is handed: its plan, clocks, phases, meters.
+//! - [`plan`] and [`target`]: what to do, and whom to do it to.
+//! - [`client`]: thousands of small clients; [`publisher`]: publications at a pace, and what became of them.
+//! - [`pace`], [`payload`], [`check`]: when something is meant to happen, what a publication says of itself, and whether every
+//!   one of them arrived.
+//! - [`workers`]: the controller and its workers, in this process, in others, or on other machines.
+//! - [`stack`]: the local Redis servers and gateways; [`bare`]: the least that fan-out can cost.
+//! - [`measure`]: histograms, series, the server's processes; [`report`] shows them, [`compare`] sets two servers side by side.
+//! - [`cli`] and [`execute`]: from the command line to a report.
+//! - [`sample`]: what the micro-benchmarks in `benches/` work on.
+//!
+//! # The way of a run
+//!
+//! ```text
+//! cli ─▶ execute: stack? ─▶ controller ─ Assignment ─▶ worker ─▶ Scenario::run ─▶ Swarm, Publisher
+//!                               ▲                         │            │
+//!                               └── phases, ledgers ──────┤            └─ Run::{count, latency, series, violation}
+//!                               └── Recording ◀───────────┘
+//!                               ▼
+//!                            Outcome ─▶ Scenario::figures ─▶ Report ─▶ table, JSON, HTML
+//! ```
 
-use std::collections::BTreeMap;
+pub mod bare;
+pub mod check;
+pub mod cli;
+pub mod client;
+pub mod compare;
+pub mod execute;
+mod failure;
+pub mod measure;
+pub mod pace;
+pub mod payload;
+pub mod plan;
+pub mod publisher;
+pub mod report;
+pub mod run;
+pub mod sample;
+pub mod scenario;
+pub mod stack;
+pub mod target;
+pub mod workers;
 
-use campanile_common::Bytes;
-use campanile_common::message::{ClientInfo, Publication};
-
-/// A publication as chats send them: 128 bytes of JSON, and who sent it.
-#[must_use]
-pub fn publication() -> Publication {
-    let text = "x".repeat(116);
-    Publication {
-        data: Bytes::from(format!("{{\"text\":\"{text}\"}}")),
-        info: Some(Box::new(ClientInfo {
-            user: "42".into(),
-            client: "7bd0e6cf-2f4c-4a41-b4a8-d9e1f2f8a3c5".into(),
-            ..ClientInfo::default()
-        })),
-        offset: 123_456,
-        tags: BTreeMap::new(),
-        ..Publication::default()
-    }
-}
+pub use failure::{Failure, Promise, Violation};
+pub use sample::publication;

@@ -1,0 +1,111 @@
+//! Whom to load.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::load::pair;
+use crate::Failure;
+use crate::measure::processes::Watched;
+use crate::stack::StackOptions;
+use crate::target::{CodecName, Target};
+
+/// Whom to load: a server that runs, or one that is started for it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Target")]
+pub(super) struct TargetArguments {
+    /// Where clients connect: `ws://…`, `wss://…`, `quic://…`; several in turns. None: start Redis servers and gateways
+    #[arg(long, value_name = "URL")]
+    url: Vec<String>,
+    /// Base of the HTTP API; several in turns. None: publish through clients
+    #[arg(long, value_name = "URL", requires = "url")]
+    api: Vec<String>,
+    /// Key of the HTTP API
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "CAMPANILE_BENCH_API_KEY",
+        hide_env_values = true,
+        requires = "url"
+    )]
+    api_key: Option<String>,
+    /// Secret with which connection tokens are signed
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "CAMPANILE_BENCH_TOKEN_SECRET",
+        hide_env_values = true
+    )]
+    token_secret: Option<String>,
+    /// Codec of the clients
+    #[arg(long, default_value = "protobuf")]
+    codec: CodecName,
+    /// SHA-256 of the certificate that the server shows, in hex
+    #[arg(long, value_name = "HASH", requires = "url")]
+    certificate: Option<String>,
+    /// Namespace of channels without a stream; empty: none
+    #[arg(long, value_name = "NAME", default_value = "bench")]
+    namespace: String,
+    /// Namespace of channels with a stream
+    #[arg(long, value_name = "NAME", default_value = "stream")]
+    stream_namespace: String,
+    /// A process of the server on this machine, to watch its CPU time and memory
+    #[arg(long, value_name = "NAME=PID", value_parser = pair, requires = "url")]
+    pid: Vec<(String, String)>,
+    /// Redis servers that are started as shards; 0: the gateway holds the channels itself
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
+    shards: usize,
+    /// Redis servers that are started and are no shards yet
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "url")]
+    spare_shards: usize,
+    /// Gateways that are started
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
+    gateways: usize,
+    /// The gateway's program; default: `campanile` beside this one
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    gateway_binary: Option<PathBuf>,
+    /// More configuration of the gateways that are started
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "url")]
+    settings: Vec<(String, String)>,
+}
+
+impl TargetArguments {
+    /// The server that the user named, if one was.
+    pub(super) fn target(&self) -> Result<Option<Target>, Failure> {
+        if self.url.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Target {
+            urls: self.url.clone(),
+            codec: self.codec,
+            apis: self.api.clone(),
+            api_key: self.api_key.clone().unwrap_or_default(),
+            token_secret: self.token_secret.clone(),
+            certificate: self.certificate.clone(),
+            namespace: self.namespace.clone(),
+            stream_namespace: self.stream_namespace.clone(),
+            processes: self.pid.iter().map(watched).collect::<Result<_, _>>()?,
+            ..Target::default()
+        }))
+    }
+
+    /// What a local stack is made of, if one is needed.
+    pub(super) fn stack(&self) -> Result<StackOptions, Failure> {
+        Ok(StackOptions {
+            shards: self.shards,
+            spares: self.spare_shards,
+            gateways: self.gateways,
+            gateway_binary: self.gateway_binary.clone(),
+            settings: self.settings.clone(),
+            codec: self.codec,
+        })
+    }
+}
+
+fn watched((name, pid): &(String, String)) -> Result<Watched, Failure> {
+    let wrong = |_| Failure::usage(format!("--pid {name}={pid}: not the id of a process"));
+    Ok(Watched {
+        name: name.clone(),
+        pid: pid.parse().map_err(wrong)?,
+    })
+}

@@ -1,0 +1,121 @@
+//! The server that is loaded: where it is and how one gets in.
+
+mod token;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use campanile_client::transport::{Dial, DialOptions, dialer};
+use campanile_client::{CertificateHash, TlsOptions};
+use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+use crate::measure::processes::Watched;
+
+/// The server that is loaded. It travels to every worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// Where clients connect, in turns: `ws://…`, `wss://…`, `quic://…`. At least one.
+    pub urls: Vec<String>,
+    /// The codec that clients ask for.
+    pub codec: CodecName,
+    /// Bases of the HTTP API, such as `http://host:8000/api`, in turns. Empty: publications go through clients.
+    pub apis: Vec<String>,
+    /// The key of the API.
+    pub api_key: String,
+    /// With which connection tokens are signed (HS256). `None`: clients connect without one.
+    pub token_secret: Option<String>,
+    /// The SHA-256 of the certificate that the server shows, in hex; `None`: one that authorities have signed.
+    pub certificate: Option<String>,
+    /// The namespace of channels without a stream; empty: none.
+    pub namespace: String,
+    /// The namespace of channels with a stream.
+    pub stream_namespace: String,
+    /// The Redis shards behind the gateways, where they are known.
+    pub shards: Vec<Shard>,
+    /// Redis servers that run and are no shards yet.
+    pub spares: Vec<Shard>,
+    /// The server's processes, where they run on this machine and are known.
+    pub processes: Vec<Watched>,
+}
+
+/// A Redis server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    /// Its name in the topology.
+    pub name: String,
+    /// `redis://host:port`.
+    pub url: String,
+}
+
+/// A codec, as it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum CodecName {
+    /// JSON, which every server speaks.
+    Json,
+    /// Protobuf.
+    #[default]
+    Protobuf,
+    /// MessagePack.
+    Msgpack,
+}
+
+impl From<CodecName> for campanile_common::Codec {
+    fn from(name: CodecName) -> Self {
+        match name {
+            CodecName::Json => Self::Json,
+            CodecName::Protobuf => Self::Protobuf,
+            CodecName::Msgpack => Self::MessagePack,
+        }
+    }
+}
+
+impl Target {
+    /// The dialer for the clients of one of the URLs.
+    pub fn dialer(&self, url: &str, source: Option<IpAddr>) -> Result<Arc<dyn Dial>, Failure> {
+        // Until the client crate takes one, connections come from where the system likes.
+        let _ = source;
+        let options = DialOptions {
+            tls: self.tls()?,
+            ..DialOptions::default()
+        };
+        dialer(&[url], &options).map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    /// The connection token of the client with this number; empty where none is needed.
+    #[must_use]
+    pub fn token(&self, client: usize) -> String {
+        let secret = self.token_secret.as_ref();
+        secret.map_or_else(String::new, |secret| token::connection(secret, client))
+    }
+
+    /// Whether all of it is on this machine, so that processes can be watched and other loopback addresses used.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let local = |url: &String| {
+            let host = url.split("://").nth(1).unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        !self.urls.is_empty() && self.urls.iter().all(local)
+    }
+
+    /// The same without what must not be printed.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.api_key.clear();
+        self.token_secret = None;
+        self
+    }
+
+    fn tls(&self) -> Result<TlsOptions, Failure> {
+        let Some(hex) = &self.certificate else {
+            return Ok(TlsOptions::default());
+        };
+        let hash: CertificateHash = hex
+            .parse()
+            .map_err(|_| Failure::usage(format!("{hex}: not the SHA-256 of a certificate")))?;
+        Ok(TlsOptions::default().certificate(hash))
+    }
+}

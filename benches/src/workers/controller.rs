@@ -1,0 +1,152 @@
+//! The controller's part of a run.
+
+use std::time::Duration;
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::protocol::{FromWorker, ToWorker};
+use crate::Failure;
+use crate::check::Ledger;
+use crate::measure::processes::{self, Watcher};
+use crate::measure::{Machine, Mark, Outcome, Recording};
+use crate::plan::Plan;
+use crate::report::progress::Progress;
+use crate::run::{Clock, Port, Stamp};
+use crate::target::Target;
+
+/// How long after the last worker has come all of them go on: time enough to tell them.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// Leads workers through a run.
+pub(crate) struct Controller<'a> {
+    pub(crate) ports: Vec<Port>,
+    pub(crate) clock: Clock,
+    pub(crate) progress: &'a mut Progress,
+}
+
+/// What is gathered while a run goes on.
+struct Gathered {
+    recording: Recording,
+    marks: Vec<Mark>,
+    watcher: Watcher,
+    ticks: Interval,
+}
+
+impl Controller<'_> {
+    /// Leads the workers to the end of the run.
+    pub(crate) async fn conduct(mut self, plan: Plan, target: Target) -> Result<Outcome, Failure> {
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut gathered = Gathered {
+            recording: Recording::default(),
+            marks: Vec::new(),
+            watcher: Watcher::new(processes::of(&target)),
+            ticks,
+        };
+        let workers = self.ports.len();
+        while self.step(&mut gathered).await? {}
+        self.progress.finish();
+        Ok(Outcome {
+            plan,
+            target: target.without_secrets(),
+            workers,
+            recording: gathered.recording,
+            marks: gathered.marks,
+            processes: gathered.watcher.finish(),
+            machine: Machine::this(),
+        })
+    }
+
+    /// From one point where all workers meet to the next; false at the end.
+    async fn step(&mut self, gathered: &mut Gathered) -> Result<bool, Failure> {
+        let mut said = Vec::new();
+        for worker in 0..self.ports.len() {
+            said.push(self.hear(worker, gathered).await?);
+        }
+        let mut said = said.into_iter();
+        match said.next() {
+            None => Err(Failure::usage("a run needs a worker")),
+            Some(FromWorker::Arrived { at }) => {
+                let same = |other| matches!(other, FromWorker::Arrived { at: there } if there == at);
+                if !said.all(same) {
+                    return Err(apart());
+                }
+                self.go_on(at, gathered).await
+            }
+            Some(FromWorker::Ledger(first)) => self.share(first, said).await,
+            Some(FromWorker::Finished { recording }) => {
+                gathered.recording.add(&recording);
+                for other in said {
+                    let FromWorker::Finished { recording } = other else {
+                        return Err(apart());
+                    };
+                    gathered.recording.add(&recording);
+                }
+                Ok(false)
+            }
+            Some(other) => Err(unexpected(&other)),
+        }
+    }
+
+    /// What this worker says next that matters to the others. Others may say more meanwhile: it waits in their queues.
+    async fn hear(&mut self, worker: usize, gathered: &mut Gathered) -> Result<FromWorker, Failure> {
+        loop {
+            let message = tokio::select! {
+                message = self.ports[worker].from.recv() => message,
+                _ = gathered.ticks.tick() => {
+                    gathered.watcher.tick(self.clock.now());
+                    continue;
+                }
+            };
+            match message {
+                None => return Err(Failure::run(format!("worker {worker} has ended"))),
+                Some(FromWorker::Failed { failure }) => return Err(failure),
+                Some(FromWorker::Progress { done, of, what }) => {
+                    self.progress.advance(worker, done, of, &what);
+                }
+                Some(other) => return Ok(other),
+            }
+        }
+    }
+
+    async fn go_on(&mut self, name: String, gathered: &mut Gathered) -> Result<bool, Failure> {
+        let at: Stamp = self.clock.now().plus(HEAD_START);
+        self.tell_all(&ToWorker::Go { at }).await?;
+        self.progress.reached(&name);
+        tokio::time::sleep_until(self.clock.instant(at).into()).await;
+        gathered.watcher.mark(&name, self.clock.now());
+        gathered.marks.push(Mark { name, at });
+        Ok(true)
+    }
+
+    async fn share(
+        &mut self,
+        mut merged: Ledger,
+        others: impl Iterator<Item = FromWorker>,
+    ) -> Result<bool, Failure> {
+        for other in others {
+            let FromWorker::Ledger(ledger) = other else {
+                return Err(apart());
+            };
+            merged.add(ledger);
+        }
+        self.tell_all(&ToWorker::Ledger(merged)).await?;
+        Ok(true)
+    }
+
+    async fn tell_all(&mut self, message: &ToWorker) -> Result<(), Failure> {
+        for (worker, port) in self.ports.iter().enumerate() {
+            let told = port.to.send(message.clone()).await;
+            told.map_err(|_| Failure::run(format!("worker {worker} has ended")))?;
+        }
+        Ok(())
+    }
+}
+
+fn apart() -> Failure {
+    Failure::run("workers are at different points of the run")
+}
+
+fn unexpected(message: &FromWorker) -> Failure {
+    Failure::run(format!("a worker says what nobody asked: {message:?}"))
+}
