@@ -19,6 +19,7 @@ use crate::target::Target;
 pub use histogram::Histogram;
 pub use machine::Machine;
 pub use processes::ProcessUse;
+pub use scrape::{Counters, Scraper};
 pub use timeline::Timeline;
 
 /// Violations that are kept with their details; more are counted.
@@ -54,6 +55,12 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// What the server's processes used, as far as they are known.
     pub processes: Vec<ProcessUse>,
+    /// What the gateways counted until each mark, by the mark's name, where their metrics are known.
+    #[serde(default)]
+    pub counted: Vec<(String, Counters)>,
+    /// What could not be watched or read, and why, in words.
+    #[serde(default)]
+    pub unseen: Vec<String>,
     /// Where it was done.
     pub machine: Machine,
 }
@@ -163,7 +170,28 @@ impl Outcome {
     #[must_use]
     pub fn resident(&self, process: &str, mark: &str) -> Option<u64> {
         let bytes = self.matching(process).filter_map(|it| it.at(mark));
-        bytes.fold(None, |sum, sample| Some(sum.unwrap_or(0) + sample.resident_bytes))
+        bytes.fold(None, |sum, sample| {
+            Some(sum.unwrap_or(0) + sample.usage.resident_bytes)
+        })
+    }
+
+    /// By how much the gateways' counters of a metric that have all of these labels grew, together, from one mark to
+    /// another. `None`: their metrics are not known.
+    #[must_use]
+    pub fn counted_between(
+        &self,
+        metric: &str,
+        labels: &[(&str, &str)],
+        from: &str,
+        to: &str,
+    ) -> Option<f64> {
+        let at = |name| {
+            self.counted
+                .iter()
+                .find(|(mark, _)| mark == name)
+                .map(|(_, counters)| counters)
+        };
+        Some(at(to)?.grown_since(at(from)?, metric, labels))
     }
 
     /// Whether every promise was kept.

@@ -35,6 +35,9 @@ pub struct Target {
     pub shards: Vec<Shard>,
     /// Redis servers that run and are no shards yet.
     pub spares: Vec<Shard>,
+    /// The gateways' metrics: `http://host:8000/metrics`.
+    #[serde(default)]
+    pub metrics: Vec<String>,
     /// The server's processes, where they run on this machine and are known.
     pub processes: Vec<Watched>,
 }

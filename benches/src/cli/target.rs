@@ -52,6 +52,9 @@ pub(super) struct TargetArguments {
     /// A process of the server on this machine, to watch its CPU time and memory
     #[arg(long, value_name = "NAME=PID", value_parser = pair, requires = "url")]
     pid: Vec<(String, String)>,
+    /// Metrics of a gateway, to tell what it counted: `http://host:8000/metrics`
+    #[arg(long, value_name = "URL", requires = "url")]
+    metrics: Vec<String>,
     /// Redis servers that are started as shards; 0: the gateway holds the channels itself
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
     shards: usize,
@@ -84,6 +87,7 @@ impl TargetArguments {
             certificate: self.certificate.clone(),
             namespace: self.namespace.clone(),
             stream_namespace: self.stream_namespace.clone(),
+            metrics: self.metrics.clone(),
             processes: self.pid.iter().map(watched).collect::<Result<_, _>>()?,
             ..Target::default()
         }))

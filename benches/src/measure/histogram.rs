@@ -1,127 +1,189 @@
-//! How long things took, each value to three digits.
+//! Durations, counted in buckets that are as fine as their values are short.
+//!
+//! An HDR histogram keeps every value to three significant digits in a few kilobytes, so that the rarest
+//! percentiles of millions of deliveries are as exact as the median, and histograms of several workers can be
+//! added up, which percentiles cannot.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Significant digits.
+/// The shortest time that is told from others; what is shorter counts as this or half of it.
+const SHORTEST: u64 = 1_000;
+/// Five minutes: longer than any time-out in the protocol. What takes longer is counted apart.
+const LONGEST: u64 = 300 * 1_000_000_000;
 const DIGITS: u8 = 3;
 
-/// A distribution of durations, in nanoseconds. It grows with the largest value, to some hundred KiB.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Histogram(hdrhistogram::Histogram<u64>);
+/// Points of a curve for each halving of what is left: ten times as many values make thirteen points more.
+const STEPS_PER_HALF: f64 = 4.0;
 
-impl Default for Histogram {
-    fn default() -> Self {
-        Self(hdrhistogram::Histogram::new(DIGITS).expect("three digits are within what is possible"))
-    }
+/// Durations by how often they were measured.
+#[derive(Clone, PartialEq)]
+pub struct Histogram {
+    counts: hdrhistogram::Histogram<u64>,
+    /// The longest of them in nanoseconds, exactly.
+    longest: u64,
+    /// How many were longer than the buckets reach. They count as five minutes.
+    beyond: u64,
 }
 
 impl Histogram {
-    /// Notes a value.
-    pub fn record(&mut self, value: Duration) {
-        self.record_n(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX), 1);
+    /// Counts one duration.
+    pub fn record(&mut self, duration: Duration) {
+        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.longest = self.longest.max(nanoseconds);
+        self.beyond += u64::from(nanoseconds > LONGEST);
+        self.counts.saturating_record(nanoseconds.min(LONGEST));
     }
 
-    /// Adds another's values.
+    /// Adds what another has counted.
     pub fn merge(&mut self, other: &Self) {
-        for value in other.0.iter_recorded() {
-            self.record_n(value.value_iterated_to(), value.count_at_value());
-        }
+        self.longest = self.longest.max(other.longest);
+        self.beyond += other.beyond;
+        self.counts
+            .add(&other.counts)
+            .expect("all histograms have the same bounds");
     }
 
-    /// How many values there are.
+    /// How many durations were counted.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.0.len()
+        self.counts.len()
     }
 
-    /// Whether there is none.
+    /// Whether none was.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
-    /// The value below or at which this part of all values is: 0.5 is the median.
+    /// How many took longer than five minutes.
     #[must_use]
-    pub fn quantile(&self, part: f64) -> Duration {
-        Duration::from_nanos(self.0.value_at_quantile(part))
+    pub fn beyond(&self) -> u64 {
+        self.beyond
     }
 
-    /// The largest value.
+    /// The shortest time within which this share of all was done: 0.5 gives the median. Zero if none was counted.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Duration {
+        if self.is_empty() {
+            return Duration::ZERO;
+        }
+        // A bucket's upper end, which may lie above the longest that is in it.
+        Duration::from_nanos(self.counts.value_at_quantile(share).min(self.longest))
+    }
+
+    /// The longest, exactly.
     #[must_use]
     pub fn max(&self) -> Duration {
-        Duration::from_nanos(self.0.max())
+        Duration::from_nanos(self.longest)
     }
 
-    /// The smallest value.
+    /// The shortest, to three digits.
     #[must_use]
     pub fn min(&self) -> Duration {
-        Duration::from_nanos(self.0.min())
+        Duration::from_nanos(self.counts.min().min(self.longest))
     }
 
-    /// The mean of all values.
+    /// The mean, to three digits.
     #[must_use]
     pub fn mean(&self) -> Duration {
-        Duration::from_secs_f64(self.0.mean() / 1e9)
+        Duration::from_secs_f64(self.counts.mean() / 1e9)
+    }
+
+    /// Points of the percentile curve: shares that halve what is left in four steps, until less than one value is
+    /// left, and the whole; each with the time within which that share was done.
+    #[must_use]
+    pub fn curve(&self) -> Vec<(f64, Duration)> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let one = 1.0 / self.counted();
+        (0..)
+            .map(|step| (-f64::from(step) / STEPS_PER_HALF).exp2())
+            .take_while(|left| *left >= one)
+            .map(|left| (1.0 - left, self.quantile(1.0 - left)))
+            .chain([(1.0, self.max())])
+            .collect()
     }
 
     /// Every value that occurs, in nanoseconds, with how often it does, ascending.
     pub fn values(&self) -> impl Iterator<Item = (u64, u64)> {
-        let recorded = self.0.iter_recorded();
-        recorded.map(|value| (value.value_iterated_to(), value.count_at_value()))
+        let recorded = self.counts.iter_recorded();
+        recorded.map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
     }
 
-    fn record_n(&mut self, nanoseconds: u64, times: u64) {
-        self.0
-            .record_n(nanoseconds.min(LONGEST), times)
-            .expect("it grows to the longest value");
+    #[expect(clippy::cast_precision_loss, reason = "a share of it is asked for")]
+    fn counted(&self) -> f64 {
+        self.len() as f64
     }
 }
 
-/// An hour: what takes longer is a failure. It also bounds the memory.
-const LONGEST: u64 = 3_600_000_000_000;
+impl Default for Histogram {
+    fn default() -> Self {
+        let counts = hdrhistogram::Histogram::new_with_bounds(SHORTEST, LONGEST, DIGITS)
+            .expect("the bounds are constants that the histogram accepts");
+        Self {
+            counts,
+            longest: 0,
+            beyond: 0,
+        }
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("count", &self.len())
+            .field("median", &self.quantile(0.5))
+            .field("max", &self.max())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A histogram as it travels: the buckets that are not empty.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Histogram", deny_unknown_fields)]
+struct Stored {
+    count: u64,
+    max_ns: u64,
+    beyond: u64,
+    /// A value of the bucket in nanoseconds, and how often it was counted.
+    buckets: Vec<(u64, u64)>,
+}
 
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.values())
+        let stored = Stored {
+            count: self.len(),
+            max_ns: self.longest,
+            beyond: self.beyond,
+            buckets: self.values().collect(),
+        };
+        stored.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values: Vec<(u64, u64)> = Vec::deserialize(deserializer)?;
-        let mut histogram = Self::default();
-        for (nanoseconds, times) in values {
-            histogram.record_n(nanoseconds, times);
+        let stored = Stored::deserialize(deserializer)?;
+        let mut histogram = Self {
+            longest: stored.max_ns,
+            beyond: stored.beyond,
+            ..Self::default()
+        };
+        for (value, count) in stored.buckets {
+            histogram.counts.saturating_record_n(value, count);
+        }
+        if histogram.len() != stored.count {
+            let sum = histogram.len();
+            let reason = format!("its buckets hold {sum} values and not {}", stored.count);
+            return Err(serde::de::Error::custom(reason));
         }
         Ok(histogram)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn of(values: &[u64]) -> Histogram {
-        let mut histogram = Histogram::default();
-        values
-            .iter()
-            .for_each(|&value| histogram.record(Duration::from_nanos(value)));
-        histogram
-    }
-
-    proptest! {
-        #[test]
-        fn it_travels_and_adds_without_loss(a: Vec<u64>, b: Vec<u64>) {
-            let (first, second) = (of(&a), of(&b));
-            let text = serde_json::to_string(&first).unwrap();
-            let mut sum: Histogram = serde_json::from_str(&text).unwrap();
-            prop_assert!(sum.values().eq(first.values()));
-            sum.merge(&second);
-            prop_assert!(sum.values().eq(of(&[a, b].concat()).values()));
-        }
-    }
-}
+mod tests;

@@ -1,100 +1,20 @@
-//! What the server's processes use: CPU time and resident memory, at each mark and each second.
+//! CPU time and memory of processes on this machine, as Linux accounts for them.
+//!
+//! CPU time is what the kernel charged the process with, in its own code and on its behalf (system calls, the network stack
+//! as far as it runs for that process). It does not depend on how busy the machine is, unlike every time that is read off a
+//! clock. What the kernel does on nobody's account, such as serving interrupts, is missing in it.
+//!
+//! - [`find`]: which processes listen at an address.
+//! - [`usage`]: what one process has used so far.
+//! - [`watch`]: all of a run's processes, sampled as it goes on and at its marks.
 
-use serde::{Deserialize, Serialize};
+pub mod find;
+pub mod usage;
+pub mod watch;
 
-use crate::run::Stamp;
-use crate::target::Target;
+pub use find::{NotFound, listening_at, of};
+pub use usage::{Memory, Usage};
+pub use watch::{ProcessUse, Sample, Watched, Watcher};
 
-/// A process that is watched.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watched {
-    /// What it is: `gateway-1`, `redis-2`.
-    pub name: String,
-    /// Its id.
-    pub pid: u32,
-}
-
-/// What a process has used until some time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sample {
-    /// When.
-    pub at: Stamp,
-    /// Seconds of CPU time since its start, user and system.
-    pub cpu_seconds: f64,
-    /// Resident bytes.
-    pub resident_bytes: u64,
-}
-
-/// What a process used during a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProcessUse {
-    /// What it is.
-    pub name: String,
-    /// Its id.
-    pub pid: u32,
-    /// At each mark, by name.
-    pub marks: Vec<(String, Sample)>,
-    /// Each second.
-    pub samples: Vec<Sample>,
-}
-
-impl ProcessUse {
-    /// What it had used at a mark.
-    #[must_use]
-    pub fn at(&self, mark: &str) -> Option<Sample> {
-        self.marks
-            .iter()
-            .find(|(name, _)| name == mark)
-            .map(|(_, sample)| *sample)
-    }
-
-    /// Seconds of CPU time from one mark to another.
-    #[must_use]
-    pub fn cpu_between(&self, from: &str, to: &str) -> Option<f64> {
-        Some(self.at(to)?.cpu_seconds - self.at(from)?.cpu_seconds)
-    }
-}
-
-/// Watches processes.
-#[derive(Debug, Default)]
-pub struct Watcher {
-    processes: Vec<ProcessUse>,
-}
-
-impl Watcher {
-    /// Begins to watch these.
-    #[must_use]
-    pub fn new(watched: Vec<Watched>) -> Self {
-        let process = |it: Watched| ProcessUse {
-            name: it.name,
-            pid: it.pid,
-            marks: Vec::new(),
-            samples: Vec::new(),
-        };
-        Self {
-            processes: watched.into_iter().map(process).collect(),
-        }
-    }
-
-    /// Looks at all of them, at a mark.
-    pub fn mark(&mut self, name: &str, at: Stamp) {
-        let _ = (name, at);
-    }
-
-    /// Looks at all of them, as it is done each second.
-    pub fn tick(&mut self, at: Stamp) {
-        let _ = at;
-    }
-
-    /// What they used.
-    #[must_use]
-    pub fn finish(self) -> Vec<ProcessUse> {
-        self.processes
-    }
-}
-
-/// The processes of a target, those that it names and those that listen at its addresses on this machine.
-#[must_use]
-pub fn of(target: &Target) -> Vec<Watched> {
-    target.processes.clone()
-}
+#[cfg(test)]
+mod tests;

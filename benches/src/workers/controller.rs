@@ -8,7 +8,7 @@ use super::protocol::{FromWorker, ToWorker};
 use crate::Failure;
 use crate::check::Ledger;
 use crate::measure::processes::{self, Watcher};
-use crate::measure::{Machine, Mark, Outcome, Recording};
+use crate::measure::{Machine, Mark, Outcome, Recording, Scraper};
 use crate::plan::Plan;
 use crate::report::progress::Progress;
 use crate::run::{Clock, Port, Stamp};
@@ -16,6 +16,9 @@ use crate::target::Target;
 
 /// How long after the last worker has come all of them go on: time enough to tell them.
 const HEAD_START: Duration = Duration::from_millis(20);
+
+/// Between two looks at the server's processes: often enough for phases of a few seconds, at a thousandth of a core.
+const LOOKS: Duration = Duration::from_millis(500);
 
 /// Leads workers through a run.
 pub(crate) struct Controller<'a> {
@@ -29,23 +32,28 @@ struct Gathered {
     recording: Recording,
     marks: Vec<Mark>,
     watcher: Watcher,
+    scraper: Scraper,
     ticks: Interval,
 }
 
 impl Controller<'_> {
     /// Leads the workers to the end of the run.
     pub(crate) async fn conduct(mut self, plan: Plan, target: Target) -> Result<Outcome, Failure> {
-        let mut ticks = interval(Duration::from_secs(1));
+        let mut ticks = interval(LOOKS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let (watched, mut unseen) = processes::of(&target);
         let mut gathered = Gathered {
             recording: Recording::default(),
             marks: Vec::new(),
-            watcher: Watcher::new(processes::of(&target)),
+            watcher: Watcher::new(watched),
+            scraper: Scraper::new(target.metrics.clone()),
             ticks,
         };
         let workers = self.ports.len();
         while self.step(&mut gathered).await? {}
         self.progress.finish();
+        let (counted, unread) = gathered.scraper.finish().await;
+        unseen.extend(unread);
         Ok(Outcome {
             plan,
             target: target.without_secrets(),
@@ -53,6 +61,8 @@ impl Controller<'_> {
             recording: gathered.recording,
             marks: gathered.marks,
             processes: gathered.watcher.finish(),
+            counted,
+            unseen,
             machine: Machine::this(),
         })
     }
@@ -115,6 +125,7 @@ impl Controller<'_> {
         self.progress.reached(&name);
         tokio::time::sleep_until(self.clock.instant(at).into()).await;
         gathered.watcher.mark(&name, self.clock.now());
+        gathered.scraper.mark(&name);
         gathered.marks.push(Mark { name, at });
         Ok(true)
     }
