@@ -31,6 +31,8 @@ pub enum Order {
     Pause,
     /// Read again.
     Resume,
+    /// Say goodbye and be done.
+    Leave,
 }
 
 /// One client of a swarm.

@@ -1,0 +1,307 @@
+//! The task of one client.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use campanile_client::transport::Dial;
+use campanile_client::{Closed, RequestError};
+use campanile_common::message::{PublishRequest, PublishResult, Push, Reply, UnsubscribeRequest};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::connection::{ConnectError, Connection, Event};
+use super::status::Status;
+use super::{Ended, Listener, Next, Order};
+use crate::Failure;
+use crate::run::Run;
+
+/// How long the server may take to open a connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between the attempts of a client that wants to connect, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// A client.
+pub(super) struct Task<L> {
+    pub(super) number: usize,
+    pub(super) run: Run,
+    pub(super) dialer: Arc<dyn Dial>,
+    pub(super) listener: L,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) status: Arc<Status>,
+    /// Whether it has been ready once.
+    pub(super) arrived: bool,
+    pub(super) closed: Option<Closed>,
+}
+
+/// What a command was for.
+enum Asked {
+    /// To subscribe to this channel, one of the first or by an order.
+    Subscribe(String, bool),
+    Unsubscribe,
+    Publish(oneshot::Sender<Result<PublishResult, RequestError>>),
+}
+
+/// A client's state while it is connected.
+struct Live {
+    connection: Connection<Asked>,
+    /// When this attempt was meant to begin.
+    intended: Instant,
+    /// First subscriptions that have no answer yet.
+    due: usize,
+    ready: bool,
+    paused: bool,
+    /// The numbers that stand for channels in their lanes.
+    lanes: Vec<(u64, String)>,
+}
+
+/// What a client does next.
+enum Then {
+    /// It connects; the attempt is meant for this time.
+    Connect(Instant),
+    /// It waits for an order.
+    Wait,
+    /// It is done.
+    Leave,
+}
+
+impl<L: Listener> Task<L> {
+    /// Lives until it is told to leave. The first attempt to connect is meant for `intended`.
+    pub(super) async fn live(mut self, intended: Instant) -> Ended<L> {
+        let mut then = Then::Connect(intended);
+        loop {
+            then = match then {
+                Then::Connect(intended) => match self.connect(intended).await {
+                    Some(live) => self.serve(live).await,
+                    None => Then::Leave,
+                },
+                Then::Wait => self.wait().await,
+                Then::Leave => break,
+            }
+        }
+        Ended {
+            number: self.number,
+            listener: self.listener,
+            closed: self.closed,
+        }
+    }
+
+    /// Tries until it is connected; `None` if it is told to leave before.
+    async fn connect(&mut self, intended: Instant) -> Option<Live> {
+        let mut retry = RETRY.0;
+        loop {
+            let attempt = Connection::open(
+                &*self.dialer,
+                self.run.target().codec.into(),
+                self.run.target().token(self.number),
+                tokio::time::Instant::now() + PATIENCE,
+            );
+            match attempt.await {
+                Ok(connection) => {
+                    self.run.latency("connect", intended.elapsed());
+                    return Some(self.begin(connection, intended));
+                }
+                Err(error) => self.failed(error),
+            }
+            let wake = sleep(retry);
+            tokio::pin!(wake);
+            loop {
+                tokio::select! {
+                    () = &mut wake => break,
+                    order = self.orders.recv() => match order {
+                        None | Some(Order::Leave) => return None,
+                        Some(other) => refuse(other),
+                    }
+                }
+            }
+            retry = (2 * retry).min(RETRY.1);
+        }
+    }
+
+    fn failed(&mut self, error: ConnectError) {
+        self.run.total("connect_failed", 1);
+        self.status.failed(error);
+    }
+
+    /// Subscribes to whatever the listener wants.
+    fn begin(&mut self, mut connection: Connection<Asked>, intended: Instant) -> Live {
+        let subscriptions = self.listener.subscriptions();
+        let due = subscriptions.len();
+        for request in subscriptions {
+            let asked = Asked::Subscribe(request.channel.clone(), true);
+            connection.ask(request, asked);
+        }
+        let mut live = Live {
+            connection,
+            intended,
+            due,
+            ready: false,
+            paused: false,
+            lanes: Vec::new(),
+        };
+        self.check_ready(&mut live);
+        live
+    }
+
+    fn check_ready(&mut self, live: &mut Live) {
+        if live.due == 0 && !live.ready {
+            live.ready = true;
+            let took = live.intended.elapsed();
+            self.run.latency("ready", took);
+            self.listener.ready(took);
+            self.status.ready(!std::mem::replace(&mut self.arrived, true));
+        }
+    }
+
+    /// As long as the connection is there.
+    async fn serve(&mut self, mut live: Live) -> Then {
+        let then = loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    None | Some(Order::Leave) => break Then::Leave,
+                    Some(Order::Break) => break Then::Wait,
+                    Some(order) => obey(order, &mut live),
+                },
+                event = poll_fn(|cx| live.connection.poll(cx, live.paused)) => match event {
+                    Ok(Event::Answer(asked, reply)) => self.answer(asked, reply, &mut live),
+                    Ok(Event::Push(push, lane)) => self.push(&push, lane, &live),
+                    Err(closed) => break self.closed(closed),
+                },
+            }
+        };
+        if live.ready {
+            self.status.left();
+        }
+        if matches!(then, Then::Leave) {
+            // Who cannot be told goodbye sees that nobody is there any more.
+            let _ = timeout(GOODBYE, live.connection.goodbye()).await;
+        }
+        for asked in live.connection.into_unanswered() {
+            if let Asked::Publish(answer) = asked {
+                // The publisher may have given up.
+                let _ = answer.send(Err(RequestError::Closed(
+                    self.closed.clone().unwrap_or_else(left),
+                )));
+            }
+        }
+        then
+    }
+
+    /// Without a connection, until an order changes that.
+    async fn wait(&mut self) -> Then {
+        loop {
+            match self.orders.recv().await {
+                None | Some(Order::Leave) => return Then::Leave,
+                Some(Order::Return) => return Then::Connect(Instant::now()),
+                Some(order) => refuse(order),
+            }
+        }
+    }
+
+    fn closed(&mut self, closed: Closed) -> Then {
+        let next = self.listener.closed(&closed);
+        self.closed = Some(closed);
+        match next {
+            Next::Return => Then::Connect(Instant::now()),
+            Next::Stay => Then::Wait,
+        }
+    }
+
+    fn answer(&mut self, asked: Asked, reply: Reply, live: &mut Live) {
+        match asked {
+            Asked::Unsubscribe => {}
+            Asked::Publish(answer) => {
+                let result = match (reply.publish, reply.error) {
+                    (Some(result), _) => Ok(result),
+                    (None, Some(error)) => Err(RequestError::Refused(*error)),
+                    (None, None) => Err(RequestError::Unexpected),
+                };
+                // The publisher may have given up.
+                let _ = answer.send(result);
+            }
+            Asked::Subscribe(channel, first) => {
+                let error = reply.error.unwrap_or_default();
+                self.listener
+                    .subscribed(&channel, reply.subscribe.as_deref().ok_or(&*error));
+                if let Some(result) = reply.subscribe {
+                    if let Ok(id) = u64::try_from(result.id)
+                        && id > 0
+                    {
+                        live.lanes.push((id, channel));
+                    }
+                } else if !self.arrived && !error.temporary {
+                    let text = format!(
+                        "the server refuses a subscription to {channel:?}: {}",
+                        error.message
+                    );
+                    self.status.refuse(Failure::run(text));
+                }
+                if first {
+                    live.due -= 1;
+                    self.check_ready(live);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, push: &Push, lane: Option<u64>, live: &Live) {
+        let mut channel = push.channel.as_str();
+        if channel.is_empty()
+            && let Some(id) = lane.or_else(|| u64::try_from(push.id).ok())
+            && let Some((_, name)) = live.lanes.iter().find(|(lane, _)| *lane == id)
+        {
+            channel = name;
+        }
+        if let Some(publication) = &push.publication {
+            self.listener.delivered(channel, publication);
+        } else if let Some(unsubscribe) = &push.unsubscribe {
+            self.listener.unsubscribed(channel, unsubscribe.code);
+        }
+    }
+}
+
+fn obey(order: Order, live: &mut Live) {
+    match order {
+        Order::Subscribe(request) => {
+            let asked = Asked::Subscribe(request.channel.clone(), false);
+            live.connection.ask(*request, asked);
+        }
+        Order::Unsubscribe(channel) => {
+            live.lanes.retain(|(_, name)| *name != channel);
+            live.connection
+                .ask(UnsubscribeRequest { channel }, Asked::Unsubscribe);
+        }
+        Order::Publish {
+            channel,
+            data,
+            answer,
+        } => {
+            let request = PublishRequest {
+                channel,
+                data,
+                ..PublishRequest::default()
+            };
+            live.connection.ask(request, Asked::Publish(answer));
+        }
+        Order::Pause => live.paused = true,
+        Order::Resume => live.paused = false,
+        Order::Break | Order::Return | Order::Leave => {}
+    }
+}
+
+/// What is ordered of a client without a connection does not happen.
+fn refuse(order: Order) {
+    if let Order::Publish { answer, .. } = order {
+        // The publisher may have given up.
+        let _ = answer.send(Err(RequestError::Disconnected));
+    }
+}
+
+fn left() -> Closed {
+    Closed::new(Closed::LEAVING, "")
+}

@@ -1,0 +1,194 @@
+//! Publishing through the HTTP API: requests follow each other without waiting for answers.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::Item;
+use super::account::Account;
+use super::http::{self, Http, Server};
+use crate::check::{Fate, Ledger};
+use crate::payload::Label;
+
+/// Requests that may be without an answer; more wait in the queue.
+const WINDOW: usize = 1_024;
+
+/// How long a connection that broke may take to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between attempts to come back.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// A status and a body.
+type Answer = (u16, Vec<u8>);
+
+/// Publishes until there is nothing more, and all is answered or time is up.
+pub(super) async fn publish(http: Http, mut items: mpsc::Receiver<Item>, mut account: Account) -> Ledger {
+    let server = http.server.clone();
+    let mut next = Some(http);
+    while let Some(http) = next.take() {
+        let mut pending = VecDeque::new();
+        let done = exchange(http, &mut items, &mut pending, &mut account).await;
+        // Nobody will say what became of what has no answer.
+        for label in pending.into_iter().flatten() {
+            account.settled(&label, Fate::Unknown);
+        }
+        if !done {
+            next = reconnect(&server).await;
+        }
+    }
+    account.finish()
+}
+
+/// Publishes over one connection; false if it broke.
+async fn exchange(
+    mut http: Http,
+    items: &mut mpsc::Receiver<Item>,
+    pending: &mut VecDeque<Vec<Label>>,
+    account: &mut Account,
+) -> bool {
+    // As many answers fit in as there are requests: reading never waits for writing.
+    let (sender, mut answers) = mpsc::channel(WINDOW);
+    let reader = tokio::spawn(read(http.read, sender));
+    let mut deadline = None;
+    let done = loop {
+        if items.is_closed() && items.is_empty() {
+            if pending.is_empty() {
+                break true;
+            }
+            deadline.get_or_insert_with(|| Instant::now() + account.patience());
+        }
+        tokio::select! {
+            answer = answers.recv() => match (answer, pending.pop_front()) {
+                (Some(answer), Some(labels)) => settle(&answer, &labels, account),
+                (_, labels) => {
+                    pending.extend(labels);
+                    break false;
+                }
+            },
+            item = items.recv(), if pending.len() < WINDOW && deadline.is_none() => {
+                let Some(item) = item else { continue };
+                let batch = gather(item, items, account.batch());
+                batch.iter().for_each(|item| account.sent(item));
+                pending.push_back(batch.iter().map(|item| item.label).collect());
+                if http.write.write_all(&request(&http.server, &batch)).await.is_err() {
+                    break false;
+                }
+            }
+            () = until(deadline) => break true,
+        }
+    };
+    reader.abort();
+    done
+}
+
+/// This one and those that wait behind it.
+fn gather(first: Item, items: &mut mpsc::Receiver<Item>, most: usize) -> Vec<Item> {
+    let mut batch = vec![first];
+    while batch.len() < most
+        && let Ok(item) = items.try_recv()
+    {
+        batch.push(item);
+    }
+    batch
+}
+
+fn request(server: &Server, batch: &[Item]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(batch.len() * (batch[0].data.len() + 80));
+    let publication = |body: &mut Vec<u8>, item: &Item| {
+        // Names of channels are made here, of letters that need no escape. Writing to memory cannot fail.
+        let _ = write!(body, "{{\"channel\":\"{}\",\"data\":", item.name);
+        body.extend_from_slice(&item.data);
+        body.push(b'}');
+    };
+    if let [item] = batch {
+        publication(&mut body, item);
+        return server.request("publish", &body);
+    }
+    body.extend_from_slice(b"{\"commands\":[");
+    for (index, item) in batch.iter().enumerate() {
+        body.extend_from_slice(if index == 0 {
+            b"{\"publish\":"
+        } else {
+            b",{\"publish\":"
+        });
+        publication(&mut body, item);
+        body.push(b'}');
+    }
+    // Publications of one channel must keep their order.
+    let channels: BTreeSet<u32> = batch.iter().map(|item| item.label.channel).collect();
+    let parallel = channels.len() == batch.len();
+    // As above.
+    let _ = write!(body, "],\"parallel\":{parallel}}}");
+    server.request("batch", &body)
+}
+
+/// As much of an answer as matters.
+#[derive(Deserialize)]
+struct Reply<'a> {
+    error: Option<IgnoredAny>,
+    #[serde(borrow, default)]
+    replies: Vec<&'a RawValue>,
+    /// Where some servers put them.
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+fn settle((status, body): &Answer, labels: &[Label], account: &mut Account) {
+    let reply: Option<Reply<'_>> = serde_json::from_slice(body).ok();
+    let reply = reply.filter(|reply| *status == 200 && reply.error.is_none());
+    let parts = reply.map(|mut reply| {
+        if labels.len() > 1
+            && let Some(inner) = reply.result
+            && let Ok(inner) = serde_json::from_str::<Reply<'_>>(inner.get())
+        {
+            reply.replies.extend(inner.replies);
+        }
+        reply.replies
+    });
+    for (index, label) in labels.iter().enumerate() {
+        let accepted = match &parts {
+            None => false,
+            Some(_) if labels.len() == 1 => true,
+            Some(parts) => parts.get(index).is_some_and(|part| {
+                let part: Result<Reply<'_>, _> = serde_json::from_str(part.get());
+                part.is_ok_and(|part| part.error.is_none())
+            }),
+        };
+        account.settled(label, if accepted { Fate::Accepted } else { Fate::Refused });
+    }
+}
+
+async fn read(mut read: BufReader<OwnedReadHalf>, answers: mpsc::Sender<Answer>) {
+    while let Ok(answer) = http::answer(&mut read).await {
+        if answers.send(answer).await.is_err() {
+            break;
+        }
+    }
+}
+
+async fn reconnect(server: &Server) -> Option<Http> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Ok(http) = server.clone().connect().await {
+            return Some(http);
+        }
+        sleep(RETRY).await;
+    }
+    None
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,121 @@
+//! Publishing as a client.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use campanile_client::transport::Dial;
+use campanile_common::message::PublishRequest;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Item;
+use super::account::Account;
+use crate::Failure;
+use crate::check::{Fate, Ledger};
+use crate::client::{Connection, Event};
+use crate::payload::Label;
+use crate::run::Run;
+
+/// How long the server may take to open a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Publications that may be without an answer. Others wait in the queue until some are answered.
+const WINDOW: usize = 4_096;
+
+/// Numbers of publishing clients begin here, so that they are none of the swarm's.
+const NUMBERS: usize = 1 << 30;
+
+/// One publishing client.
+pub(super) struct Lane {
+    run: Run,
+    number: usize,
+    dialer: Arc<dyn Dial>,
+    connection: Connection<Label>,
+}
+
+impl Lane {
+    /// Connects publishing client `number` of this worker.
+    pub(super) async fn connect(run: &Run, number: usize) -> Result<Self, Failure> {
+        let target = run.target();
+        let number = NUMBERS + run.share().index * run.plan().load.publishers + number;
+        let dialer = target.dialer(&target.urls[number % target.urls.len()], None)?;
+        Ok(Self {
+            connection: open(run, &*dialer, number).await?,
+            run: run.clone(),
+            number,
+            dialer,
+        })
+    }
+
+    /// Publishes until there is nothing more, and all is answered or time is up.
+    pub(super) async fn publish(mut self, mut items: mpsc::Receiver<Item>, mut account: Account) -> Ledger {
+        let mut deadline = None;
+        loop {
+            if items.is_closed() && items.is_empty() {
+                if self.connection.waiting() == 0 {
+                    break;
+                }
+                deadline.get_or_insert_with(|| Instant::now() + account.patience());
+            }
+            let room = self.connection.waiting() < WINDOW;
+            let event = tokio::select! {
+                item = items.recv(), if room && deadline.is_none() => {
+                    if let Some(item) = item {
+                        account.sent(&item);
+                        self.send(item);
+                    }
+                    continue;
+                }
+                event = poll_fn(|cx| self.connection.poll(cx, false)) => event,
+                () = until(deadline) => break,
+            };
+            match event {
+                Ok(Event::Answer(label, reply)) => {
+                    let accepted = reply.error.is_none();
+                    account.settled(&label, if accepted { Fate::Accepted } else { Fate::Refused });
+                }
+                Ok(Event::Push(..)) => {}
+                Err(_) => match open(&self.run, &*self.dialer, self.number).await {
+                    Ok(connection) => {
+                        let broken = std::mem::replace(&mut self.connection, connection);
+                        give_up(broken, &mut account);
+                    }
+                    Err(_) => break,
+                },
+            }
+        }
+        give_up(self.connection, &mut account);
+        account.finish()
+    }
+
+    fn send(&mut self, item: Item) {
+        let request = PublishRequest {
+            channel: item.name.as_ref().to_owned(),
+            data: item.data,
+            ..PublishRequest::default()
+        };
+        self.connection.ask(request, item.label);
+    }
+}
+
+/// Nobody will say what became of what has no answer.
+fn give_up(connection: Connection<Label>, account: &mut Account) {
+    for label in connection.into_unanswered() {
+        account.settled(&label, Fate::Unknown);
+    }
+}
+
+async fn open(run: &Run, dialer: &dyn Dial, number: usize) -> Result<Connection<Label>, Failure> {
+    let target = run.target();
+    let deadline = Instant::now() + PATIENCE;
+    let opening = Connection::open(dialer, target.codec.into(), target.token(number), deadline);
+    Ok(opening.await?)
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
