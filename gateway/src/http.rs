@@ -1,6 +1,7 @@
 //! HTTP: listening, and what is served at which path.
 //!
-//! * `server`: sockets and connections, with the limits on what a peer may take, and their end.
+//! * `server`: sockets and connections, with the limits on what a peer may take, and their end; `waiting_room`: those whose turn
+//!   has not come.
 //! * `ready`: what this gateway can reach.
 //! * `page`: the page at `/`; `demo`: what its visitors may do without a key.
 //!
@@ -10,6 +11,7 @@ mod demo;
 mod page;
 mod ready;
 mod server;
+mod waiting_room;
 
 #[cfg(test)]
 mod tests;

@@ -16,12 +16,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{Counter, counter, describe_counter};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
+use super::waiting_room::{Door, waiting_room};
 use crate::tls::Acceptor;
 
 /// How long a peer may take to send the head of a request, and stay silent between two requests. Longer than
@@ -36,6 +37,10 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How long no connection is accepted after the system has refused one, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections that the system may have waiting to be accepted. Those for which it has no room try again after a second. The
+/// system's own limit (`net.core.somaxconn`) applies too.
+const BACKLOG: u32 = 65_535;
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -54,12 +59,19 @@ pub struct Bound {
 
 /// Listens on `address`.
 pub async fn bind(address: SocketAddr) -> Result<Bound, BindError> {
-    let listen = async {
-        let listener = TcpListener::bind(address).await?;
+    let listen = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // A gateway that is started again need not wait for what is left of its former connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(Bound { listener, address })
     };
-    listen.await.map_err(|source| BindError { address, source })
+    listen().map_err(|source| BindError { address, source })
 }
 
 impl Bound {
@@ -78,22 +90,31 @@ impl Bound {
         stop: CancellationToken,
         tasks: TaskTracker,
     ) {
-        describe_counter!(
-            "campanile_http_accept_errors_total",
-            "Connections that the system refused to accept"
-        );
-        let errors = counter!("campanile_http_accept_errors_total");
-        while let Some(accepted) = stop.run_until_cancelled(self.listener.accept()).await {
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    match tls.clone() {
-                        Some(tls) => tasks.spawn(secured(stream, tls, peer, router, stop)),
-                        None => tasks.spawn(connection(stream, peer, router, stop)),
-                    };
-                }
-                Err(error) => pause(&error, &errors).await,
-            }
+        let (door, waiting) = waiting_room();
+        let begin = |(stream, peer): (TcpStream, SocketAddr)| {
+            let (router, stop) = (router.clone(), stop.clone());
+            match tls.clone() {
+                Some(tls) => tasks.spawn(secured(stream, tls, peer, router, stop)),
+                None => tasks.spawn(connection(stream, peer, router, stop)),
+            };
+        };
+        let serve = async {
+            tokio::join!(accept(self.listener, door), waiting.serve(begin));
+        };
+        stop.run_until_cancelled(serve).await;
+    }
+}
+
+async fn accept(listener: TcpListener, door: Door<(TcpStream, SocketAddr)>) {
+    describe_counter!(
+        "campanile_http_accept_errors_total",
+        "Connections that the system refused to accept"
+    );
+    let errors = counter!("campanile_http_accept_errors_total");
+    loop {
+        match listener.accept().await {
+            Ok(connection) => door.enter(connection).await,
+            Err(error) => pause(&error, &errors).await,
         }
     }
 }
