@@ -88,9 +88,22 @@ deny: ## Check the dependencies: bans, licences, sources
 advisories: ## Check the dependencies against the advisory database (needs a network)
 	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph advisories
 
+MICRO = $(CARGO) bench --locked -p campanile-benches --bench micro --
+BASELINE = $(CURDIR)/benches/baseline.json
+
 .PHONY: bench
-bench: ## Run the micro-benchmarks, briefly
-	$(CARGO) bench --workspace --bench '*' --locked -- --warm-up-time 1 --measurement-time 3
+bench: ## Measure what is done most often, and compare with benches/baseline.json; fails if something has become worse
+	tests/setup.sh valgrind
+	$(MICRO) check $(BASELINE)
+
+.PHONY: bench-baseline
+bench-baseline: ## Measure the same, and keep it in benches/baseline.json
+	tests/setup.sh valgrind
+	$(MICRO) keep $(BASELINE)
+
+.PHONY: bench-micro
+bench-micro: ## Look at the times of FILTER (all micro-benchmarks) closely, with criterion
+	$(MICRO) $(FILTER)
 
 .PHONY: fuzz
 fuzz: ## Fuzz each codec for FUZZ_SECONDS

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: redis-server, Chromium, and the client SDKs in their own
 # folders. Does nothing when everything is there, so it is cheap to run before every test.
+#
+# usage: setup.sh [COMMAND…]: with commands, installs what brings those, each a package of the same name, and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,12 +14,16 @@ need() {
     command -v "$1" > /dev/null || missing_packages+=("$2")
 }
 
-need redis-server redis-server
-need chromium chromium
-need node nodejs
-need npm npm
-need python3 python3-venv
-need ip iproute2
+if [ "$#" -gt 0 ]; then
+    for command in "$@"; do need "$command" "$command"; done
+else
+    need redis-server redis-server
+    need chromium chromium
+    need node nodejs
+    need npm npm
+    need python3 python3-venv
+    need ip iproute2
+fi
 
 if [ "${#missing_packages[@]}" -gt 0 ]; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
@@ -30,6 +36,8 @@ if [ "${#missing_packages[@]}" -gt 0 ]; then
     # RUNLEVEL=1 keeps the package from starting a Redis of its own.
     RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing_packages[@]}" > /dev/null
 fi
+
+[ "$#" = 0 ] || exit 0
 
 # usage: unless_current STAMP LOCK COMMAND...: runs the command when LOCK has changed since the last success.
 unless_current() {

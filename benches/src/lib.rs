@@ -18,7 +18,12 @@
 //! - [`stack`]: the local Redis servers and gateways; [`bare`]: the least that fan-out can cost.
 //! - [`measure`]: histograms, series, the server's processes; [`report`] shows them, [`compare`] sets two servers side by side.
 //! - [`cli`] and [`execute`]: from the command line to a report.
-//! - [`sample`]: what the micro-benchmarks in `benches/` work on.
+//!
+//! The micro-benchmarks in `benches/micro` need, apart from all this:
+//!
+//! - [`sample`]: what they work on; [`reference`], [`ratio`]: what times are compared with, and how they are taken;
+//!   [`callgrind`]: counts of instructions and allocations;
+//! - [`baseline`]: the figures that `make bench` compares with.
 //!
 //! # The way of a run
 //!
@@ -32,6 +37,8 @@
 //! ```
 
 pub mod bare;
+pub mod baseline;
+pub mod callgrind;
 pub mod check;
 pub mod cli;
 pub mod client;
@@ -43,6 +50,8 @@ pub mod pace;
 pub mod payload;
 pub mod plan;
 pub mod publisher;
+pub mod ratio;
+pub mod reference;
 pub mod report;
 pub mod run;
 pub mod sample;
@@ -52,4 +61,3 @@ pub mod target;
 pub mod workers;
 
 pub use failure::{Failure, Promise, Violation};
-pub use sample::publication;

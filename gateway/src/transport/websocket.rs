@@ -19,6 +19,8 @@ mod socket;
 mod violation;
 mod writer;
 
+pub use decoder::{Decoder, Event};
+pub use frame::{Header, Opcode};
 pub use handshake::{Accepted, Connected, HandshakeError, accept};
 pub use socket::WebSocket;
 pub use violation::Violation;

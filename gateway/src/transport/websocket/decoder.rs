@@ -10,7 +10,7 @@ use super::violation::Violation;
 
 /// What a client has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub enum Event {
     /// A whole message, of text or binary alike.
     Message(Bytes),
     /// A ping, whose payload the pong repeats.
@@ -21,7 +21,7 @@ pub(super) enum Event {
 
 /// The state between two pieces of input.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub struct Decoder {
     state: State,
     /// The message that is being received, over all its frames so far.
     message: Option<Message>,
@@ -65,7 +65,8 @@ struct Message {
 
 impl Decoder {
     /// A decoder of messages of `limit` bytes at most.
-    pub(super) const fn new(limit: usize) -> Self {
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
         Self {
             state: State::START,
             message: None,
@@ -75,7 +76,7 @@ impl Decoder {
     }
 
     /// Takes bytes off the front of `input` until something is complete; `None` once all are taken.
-    pub(super) fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Event>, Violation> {
         loop {
             let frame = match &mut self.state {
                 State::Payload(frame) => frame,

@@ -6,12 +6,18 @@ use super::violation::Violation;
 
 /// What a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Opcode {
+pub enum Opcode {
+    /// More of the message before it.
     Continuation,
+    /// The beginning of a message of text.
     Text,
+    /// The beginning of a message of anything.
     Binary,
+    /// The end.
     Close,
+    /// Asks for a pong.
     Ping,
+    /// Answers a ping.
     Pong,
 }
 
@@ -53,7 +59,7 @@ const MAX_HEADER: usize = 10;
 
 /// The header of a frame that a server sends: final, not masked.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+pub struct Header {
     bytes: [u8; MAX_HEADER],
     length: u8,
 }
@@ -64,7 +70,8 @@ impl Header {
         clippy::cast_possible_truncation,
         reason = "each arm checks the length it writes"
     )]
-    pub(super) fn new(opcode: Opcode, payload: usize) -> Self {
+    #[must_use]
+    pub fn new(opcode: Opcode, payload: usize) -> Self {
         let mut bytes = [0; MAX_HEADER];
         bytes[0] = 0x80 | opcode.bits();
         let length = match payload {
@@ -86,7 +93,9 @@ impl Header {
         Self { bytes, length }
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    /// Its bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
 }
