@@ -3,11 +3,13 @@
 mod load;
 mod target;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::execute::Order;
+use crate::stack::{StackOptions, guard};
 use crate::{Failure, scenario};
 use load::LoadArguments;
 use target::TargetArguments;
@@ -34,9 +36,35 @@ pub struct Cli {
 pub enum Command {
     /// List the scenarios, with their defaults
     List,
+    /// Start Redis servers and gateways, print how they are reached, and keep them until interrupted
+    Stack(StackArguments),
     /// Serve the bare reference loop
     #[command(hide = true)]
     Bare,
+    /// Become another program that ends with its parent
+    #[command(name = guard::SUBCOMMAND, hide = true)]
+    Guard {
+        /// The parent's id
+        parent: u32,
+        /// The program and its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        program: Vec<OsString>,
+    },
+}
+
+/// What to start.
+#[derive(Debug, Args)]
+pub struct StackArguments {
+    #[command(flatten)]
+    target: TargetArguments,
+}
+
+impl StackArguments {
+    /// What the stack is made of.
+    #[must_use]
+    pub fn options(&self) -> StackOptions {
+        self.target.stack()
+    }
 }
 
 /// What to measure, and how it is told.
@@ -77,7 +105,7 @@ impl MeasureArguments {
         Ok(Order {
             plan,
             target: self.target.target()?,
-            stack: self.target.stack()?,
+            stack: self.target.stack(),
             workers: self.workers.max(1),
         })
     }

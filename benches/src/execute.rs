@@ -30,8 +30,9 @@ pub async fn execute(order: &Order, progress: &mut Progress) -> Result<Report, F
         return run(&order.plan, target, progress).await;
     }
     progress.note("starting Redis servers and gateways");
-    let stack = Stack::start(&order.stack).await?;
-    run(&order.plan, stack.target(), progress).await
+    let mut stack = Stack::start(&order.stack).await?;
+    let report = run(&order.plan, stack.target(), progress).await;
+    report.map_err(|failure| stack.explain(failure))
 }
 
 async fn run(plan: &Plan, target: &Target, progress: &mut Progress) -> Result<Report, Failure> {

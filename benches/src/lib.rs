@@ -17,6 +17,7 @@
 //! - [`workers`]: the controller and its workers, in this process, in others, or on other machines.
 //! - [`stack`]: the local Redis servers and gateways; [`bare`]: the least that fan-out can cost.
 //! - [`measure`]: histograms, series, the server's processes; [`report`] shows them, [`compare`] sets two servers side by side.
+//! - [`limits`]: how many files may be open.
 //! - [`cli`] and [`execute`]: from the command line to a report.
 //!
 //! The micro-benchmarks in `benches/micro` need, apart from all this:
@@ -45,6 +46,7 @@ pub mod client;
 pub mod compare;
 pub mod execute;
 mod failure;
+pub mod limits;
 pub mod measure;
 pub mod pace;
 pub mod payload;

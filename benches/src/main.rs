@@ -8,9 +8,11 @@ use campanile_benches::cli::{Cli, Command, MeasureArguments, list};
 use campanile_benches::execute::execute;
 use campanile_benches::report::progress::Progress;
 use campanile_benches::report::{Report, html, json, table};
-use campanile_benches::{Failure, bare, compare};
+use campanile_benches::stack::{Stack, StackOptions, guard};
+use campanile_benches::{Failure, bare, compare, limits};
 use clap::Parser as _;
 use mimalloc::MiMalloc;
+use tokio::signal::unix::{SignalKind, signal};
 
 // Thousands of clients make many small, short-lived buffers.
 #[global_allocator]
@@ -19,8 +21,11 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
+    limits::raise_open_files();
     let held = match cli.command {
         Some(Command::List) => print(&list()),
+        Some(Command::Stack(arguments)) => Box::pin(keep_up(&arguments.options())).await,
+        Some(Command::Guard { parent, program }) => Err(guard::become_child(parent, &program)),
         Some(Command::Bare) => bare::serve().await.map(|()| true),
         None => Box::pin(measure(&cli.measure)).await,
     };
@@ -35,6 +40,47 @@ async fn main() -> ExitCode {
     }
 }
 
+/// Keeps a stack until the user has had enough.
+async fn keep_up(options: &StackOptions) -> Result<bool, Failure> {
+    let stack = tokio::select! {
+        stack = Stack::start(options) => stack?,
+        () = interrupted() => return Err(Failure::Interrupted),
+    };
+    let target = stack.target();
+    let mut text = String::new();
+    for (url, api) in target.urls.iter().zip(&target.apis) {
+        text.push_str(&format!("--url {url} --api {api}\n"));
+    }
+    text.push_str(&format!("--api-key {}\n", target.api_key));
+    if let Some(certificate) = &target.certificate {
+        text.push_str(&format!("--certificate {certificate}\n"));
+    }
+    for shard in target.shards.iter().chain(&target.spares) {
+        text.push_str(&format!("{} {}\n", shard.name, shard.url));
+    }
+    for process in &target.processes {
+        text.push_str(&format!("--pid {}={}\n", process.name, process.pid));
+    }
+    print(&text)?;
+    interrupted().await;
+    Ok(true)
+}
+
+/// Waits for Ctrl-C or an order to end.
+async fn interrupted() {
+    let mut terminate = signal(SignalKind::terminate()).ok();
+    let terminated = async {
+        match &mut terminate {
+            Some(terminate) => terminate.recv().await.unwrap_or_default(),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
 /// Whether every promise was kept.
 async fn measure(arguments: &MeasureArguments) -> Result<bool, Failure> {
     let order = arguments.order()?;
@@ -46,7 +92,10 @@ async fn measure(arguments: &MeasureArguments) -> Result<bool, Failure> {
     } else {
         Progress::default()
     };
-    let report = Box::pin(execute(&order, &mut progress)).await?;
+    let report = tokio::select! {
+        report = Box::pin(execute(&order, &mut progress)) => report?,
+        () = interrupted() => return Err(Failure::Interrupted),
+    };
     tell(&report, arguments)?;
     Ok(report.outcome.held())
 }

@@ -67,6 +67,9 @@ pub(super) struct TargetArguments {
     /// The gateway's program; default: `campanile` beside this one
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     gateway_binary: Option<PathBuf>,
+    /// Connect over QUIC to the gateways that are started
+    #[arg(long, conflicts_with = "url")]
+    quic: bool,
     /// More configuration of the gateways that are started
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair, conflicts_with = "url")]
     settings: Vec<(String, String)>,
@@ -94,15 +97,16 @@ impl TargetArguments {
     }
 
     /// What a local stack is made of, if one is needed.
-    pub(super) fn stack(&self) -> Result<StackOptions, Failure> {
-        Ok(StackOptions {
+    pub(super) fn stack(&self) -> StackOptions {
+        StackOptions {
             shards: self.shards,
             spares: self.spare_shards,
             gateways: self.gateways,
             gateway_binary: self.gateway_binary.clone(),
             settings: self.settings.clone(),
             codec: self.codec,
-        })
+            quic: self.quic,
+        }
     }
 }
 
