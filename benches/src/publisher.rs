@@ -104,7 +104,7 @@ impl Publisher {
         Ok(this)
     }
 
-    /// Publishes from `start` until `end`. Sequences go on where they were.
+    /// Publishes from `start` on, and returns at `end`. Sequences go on where they were.
     pub async fn drive(&mut self, feed: &Feed, start: Instant, end: Instant) -> Result<(), Failure> {
         if feed.channels.is_empty() {
             return Ok(());
@@ -118,6 +118,7 @@ impl Publisher {
                 self.publish(*channel, name, intended).await?;
             }
         }
+        tokio::time::sleep_until(end.into()).await;
         Ok(())
     }
 
