@@ -27,6 +27,9 @@ pub struct Target {
     pub token_secret: Option<String>,
     /// The SHA-256 of the certificate that the server shows, in hex; `None`: one that authorities have signed.
     pub certificate: Option<String>,
+    /// Whether each client makes a whole TLS handshake, as new ones do, instead of resuming the session of another.
+    #[serde(default)]
+    pub full_handshakes: bool,
     /// The namespace of channels without a stream; empty: none.
     pub namespace: String,
     /// The namespace of channels with a stream.
@@ -113,12 +116,13 @@ impl Target {
     }
 
     fn tls(&self) -> Result<TlsOptions, Failure> {
+        let options = TlsOptions::default().resumption(!self.full_handshakes);
         let Some(hex) = &self.certificate else {
-            return Ok(TlsOptions::default());
+            return Ok(options);
         };
         let hash: CertificateHash = hex
             .parse()
             .map_err(|_| Failure::usage(format!("{hex}: not the SHA-256 of a certificate")))?;
-        Ok(TlsOptions::default().certificate(hash))
+        Ok(options.certificate(hash))
     }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -23,6 +24,7 @@ use pinned::PinnedCertificates;
 #[derive(Clone, Debug)]
 pub struct TlsOptions {
     trust: Trust,
+    resumption: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +50,10 @@ pub enum AuthorityError {
 
 impl Default for TlsOptions {
     fn default() -> Self {
-        Self { trust: Trust::Public }
+        Self {
+            trust: Trust::Public,
+            resumption: true,
+        }
     }
 }
 
@@ -84,10 +89,21 @@ impl TlsOptions {
         self
     }
 
+    /// Whether a connection may take up the session of an earlier one of the same dialer, which saves the server most of a
+    /// handshake over TCP; it may unless told otherwise. Over QUIC it always may.
+    #[must_use]
+    pub const fn resumption(mut self, allowed: bool) -> Self {
+        self.resumption = allowed;
+        self
+    }
+
     /// For TLS over TCP, below HTTP.
     pub(crate) fn tcp(&self) -> ClientConfig {
         let mut config = self.config(&[&TLS13, &TLS12]);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if !self.resumption {
+            config.resumption = Resumption::disabled();
+        }
         config
     }
 

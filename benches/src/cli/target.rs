@@ -43,6 +43,9 @@ pub(super) struct TargetArguments {
     /// SHA-256 of the certificate that the server shows, in hex
     #[arg(long, value_name = "HASH", requires = "url")]
     certificate: Option<String>,
+    /// Make a whole TLS handshake for each client, instead of resuming the sessions of earlier ones
+    #[arg(long, requires = "url")]
+    full_handshakes: bool,
     /// Namespace of channels without a stream; empty: none
     #[arg(long, value_name = "NAME", default_value = "bench")]
     namespace: String,
@@ -88,6 +91,7 @@ impl TargetArguments {
             api_key: self.api_key.clone().unwrap_or_default(),
             token_secret: self.token_secret.clone(),
             certificate: self.certificate.clone(),
+            full_handshakes: self.full_handshakes,
             namespace: self.namespace.clone(),
             stream_namespace: self.stream_namespace.clone(),
             metrics: self.metrics.clone(),
