@@ -6,9 +6,12 @@ use std::time::Duration;
 use anyhow::Result;
 use campanile_client::Connection;
 use campanile_client::transport::Dial;
+use campanile_common::Codec;
 use campanile_tests::gateway::Gateway;
 use campanile_tests::link::Conditions;
 use campanile_tests::wait::{SOON, until};
+use campanile_tests::wire::{Endpoint, Wire};
+use serde_json::json;
 
 use crate::world::{Over, Secured, World, config, connect, report, subscribe};
 
@@ -31,26 +34,36 @@ async fn idle_connections_are_weighed() -> Result<()> {
     };
     let conditions = Conditions::default();
     let world = World::start(conditions, config()).await?;
-    let websocket = weigh(&world, world.dialer(Over::WebSocket)?, count).await?;
+    let dialer = world.dialer(Over::WebSocket)?;
+    let websocket = weigh(&world, count, |each| open(dialer.clone(), each)).await?;
     let secured = Secured::start(conditions).await?;
-    let with_tls = weigh(&secured.world, Arc::new(secured.websocket()?), count).await?;
+    let dialer: Arc<dyn Dial> = Arc::new(secured.websocket()?);
+    let with_tls = weigh(&secured.world, count, |each| open(dialer.clone(), each)).await?;
     let secured = Secured::start(conditions).await?;
-    let quic = weigh(&secured.world, Arc::new(secured.quic()?), count).await?;
+    let dialer: Arc<dyn Dial> = Arc::new(secured.quic()?);
+    let quic = weigh(&secured.world, count, |each| open(dialer.clone(), each)).await?;
+    let world = World::start(conditions, config()).await?;
+    let endpoint = Endpoint::WebTransport(world.gateway.udp());
+    let web_transport = weigh(&world, count, |each| open_sessions(endpoint.clone(), each)).await?;
     report(&format!(
         "memory of an idle connection ({count} with one subscription each): \
-         WebSocket {websocket} B, WebSocket over TLS {with_tls} B, QUIC {quic} B"
+         WebSocket {websocket} B, WebSocket over TLS {with_tls} B, QUIC {quic} B, WebTransport {web_transport} B"
     ));
     Ok(())
 }
 
 /// By how many bytes the gateway's memory grows with each of `count` connections.
-async fn weigh(world: &World, dialer: Arc<dyn Dial>, count: usize) -> Result<i64> {
+async fn weigh<T, F>(world: &World, count: usize, open: impl Fn(usize) -> F) -> Result<i64>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<Vec<T>>> + Send + 'static,
+{
     let each = count / STEPS;
     let mut kept = Vec::new();
     let mut growths = Vec::new();
     let mut before = settled(&world.gateway).await?;
     for _ in 0..STEPS {
-        let opened = world.link.client().run(open(dialer.clone(), each));
+        let opened = world.link.client().run(open(each));
         kept.push(opened.await?);
         let after = settled(&world.gateway).await?;
         growths.push(after.cast_signed() - before.cast_signed());
@@ -70,6 +83,19 @@ async fn open(dialer: Arc<dyn Dial>, count: usize) -> Result<Vec<Connection>> {
         connections.push(connection);
     }
     Ok(connections)
+}
+
+/// The same over WebTransport, which the client SDK does not speak.
+async fn open_sessions(endpoint: Endpoint, count: usize) -> Result<Vec<Wire>> {
+    let mut sessions = Vec::new();
+    for _ in 0..count {
+        let mut session = Wire::connect_with(&endpoint, "", Codec::Protobuf).await?;
+        session
+            .request(json!({ "subscribe": { "channel": "everybody" } }))
+            .await?;
+        sessions.push(session);
+    }
+    Ok(sessions)
 }
 
 /// The gateway's memory in bytes, once it stays the same.
