@@ -11,6 +11,7 @@ mod recover;
 mod reshard;
 mod rooms;
 mod slow;
+mod steady;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};

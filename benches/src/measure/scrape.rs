@@ -17,6 +17,22 @@ pub struct ScrapeError {
     source: reqwest::Error,
 }
 
+/// What the server at `url` says of itself, such as `http://host:9000/metrics`.
+///
+/// # Errors
+///
+/// When it does not answer, or not in time, or with an error.
+pub async fn text(url: &str) -> Result<String, ScrapeError> {
+    let failed = |source| ScrapeError {
+        url: url.to_owned(),
+        source,
+    };
+    let client = reqwest::Client::builder().timeout(PATIENCE).build();
+    let answer = client.map_err(failed)?.get(url).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status);
+    answer.map_err(failed)?.text().await.map_err(failed)
+}
+
 /// Everything that a server counts up, at one moment: sample names with their labels, as they are written.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -29,15 +45,7 @@ impl Counters {
     ///
     /// When it does not answer, or not in time, or with an error.
     pub async fn fetch(url: &str) -> Result<Self, ScrapeError> {
-        let failed = |source| ScrapeError {
-            url: url.to_owned(),
-            source,
-        };
-        let client = reqwest::Client::builder().timeout(PATIENCE).build();
-        let answer = client.map_err(failed)?.get(url).send().await;
-        let answer = answer.and_then(reqwest::Response::error_for_status);
-        let text = answer.map_err(failed)?.text().await.map_err(failed)?;
-        Ok(Self::parse(&text))
+        Ok(Self::parse(&text(url).await?))
     }
 
     /// Reads Prometheus' text format. Gauges are left out, as they do not add up.

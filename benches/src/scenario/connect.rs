@@ -1,15 +1,32 @@
-//! `connect`: many clients connect at once.
+//! `connect`: many clients connect, at a rate or all at once, while others go on receiving.
 
+use std::time::Duration;
+
+use campanile_common::message::{Publication, SubscribeRequest};
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
+use super::steady::{MEASURED, QUIET, Steady};
+use super::{Better, Figure, Scenario, Unit};
 use crate::Failure;
+use crate::client::{Listener, Swarm};
 use crate::measure::Outcome;
 use crate::plan::Load;
-use crate::run::Run;
+use crate::run::{Phase, Run};
 
 /// `connect`.
 pub(super) struct Connect;
+
+/// Latency of those who come, from when they were meant to begin until they are connected and subscribed.
+const ARRIVAL: &str = "arrival";
+
+/// How long it took until all were there.
+const STORM: &str = "storm";
+
+/// Counter of those who came.
+const ARRIVED: &str = "arrived";
+
+/// Clients that are there before and receive meanwhile, unless `-o steady=…` says otherwise.
+const STEADY: usize = 20;
 
 impl Scenario for Connect {
     fn name(&self) -> &'static str {
@@ -17,20 +34,153 @@ impl Scenario for Connect {
     }
 
     fn about(&self) -> &'static str {
-        "many clients connect at once"
+        "many clients connect, at a rate or all at once, while others go on receiving (-o steady=20)"
     }
 
     fn defaults(&self) -> Load {
-        Load::default()
+        Load {
+            connections: 2_000,
+            connect_rate: 500.0,
+            ..Load::default()
+        }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        steady(load).map(drop)
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("connect cannot be run yet")) })
+        Box::pin(connect(run))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
-        Vec::new()
+        figures(outcome)
     }
+}
+
+fn steady(load: &Load) -> Result<usize, Failure> {
+    Ok(load.option("steady")?.unwrap_or(STEADY))
+}
+
+async fn connect(run: &Run) -> Result<(), Failure> {
+    let load = &run.plan().load;
+    let before = steady(load)?;
+    run.phase(Phase::Setup).await?;
+    let mut steady = Steady::gather(run, before).await?;
+    let warm = run.phase(Phase::WarmUp).await?;
+    steady.publish(warm, warm + load.warm_up).await?;
+    let begin = run.phase(Phase::Measure).await?;
+    let mut storm = Swarm::empty(run);
+    let numbers = run.share().range(load.connections);
+    let numbers = before + numbers.start..before + numbers.end;
+    let arrival = async {
+        let rate = run.share().rate(load.connect_rate);
+        storm
+            .add(numbers, rate, |number| Newcomer::new(run, number))
+            .await?;
+        Ok(begin.elapsed())
+    };
+    let took = steady.publish_while(begin, arrival).await?;
+    run.latency(STORM, took);
+    run.phase(Phase::Settle).await?;
+    storm.finish().await;
+    steady.finish(run).await?;
+    run.phase(Phase::Done).await?;
+    Ok(())
+}
+
+fn figures(outcome: &Outcome) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    let mut add = |name: &str, value: Option<f64>, unit, better| {
+        figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
+    };
+    #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 clients")]
+    let count = |name: &str| outcome.counter(name) as f64;
+    let arrived = count(ARRIVED);
+    let took = latency(outcome, STORM, 1.0);
+    add(
+        "clients",
+        took.map(|took| arrived / took),
+        Unit::PerSecond,
+        Better::Higher,
+    );
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
+        let value = latency(outcome, ARRIVAL, quantile);
+        add(
+            &format!("until subscribed {name}"),
+            value,
+            Unit::Seconds,
+            Better::Lower,
+        );
+    }
+    let cpu = cpu(outcome).map(|cpu| cpu / arrived.max(1.0));
+    add("gateway CPU per client", cpu, Unit::Seconds, Better::Lower);
+    add(
+        "attempts that failed",
+        Some(count("connect_failed")),
+        Unit::Count,
+        Better::Neither,
+    );
+    for (name, of) in [("before", QUIET), ("meanwhile", MEASURED)] {
+        let value = latency(outcome, of, 0.99);
+        add(
+            &format!("delivery to the others p99 {name}"),
+            value,
+            Unit::Seconds,
+            Better::Lower,
+        );
+    }
+    figures
+}
+
+fn latency(outcome: &Outcome, name: &str, quantile: f64) -> Option<f64> {
+    let histogram = outcome.histogram(name)?;
+    Some(histogram.quantile(quantile).as_secs_f64())
+}
+
+/// CPU seconds of those who came: what the others cost before goes on, and is not theirs.
+fn cpu(outcome: &Outcome) -> Option<f64> {
+    let [warm, measure, settle] = [Phase::WarmUp, Phase::Measure, Phase::Settle].map(Phase::name);
+    let quiet = outcome.cpu_between("gateway", warm, measure)?;
+    let quiet = quiet / outcome.between(warm, measure)?.as_secs_f64();
+    let all = outcome.cpu_between("gateway", measure, settle)?;
+    Some((all - quiet * outcome.measured()?.as_secs_f64()).max(0.0))
+}
+
+/// A client that comes and then does nothing.
+struct Newcomer {
+    run: Run,
+    channel: usize,
+    arrived: bool,
+}
+
+impl Newcomer {
+    fn new(run: &Run, number: usize) -> Self {
+        Self {
+            run: run.clone(),
+            // The first one is that of the others.
+            channel: 1 + number % run.plan().load.channels,
+            arrived: false,
+        }
+    }
+}
+
+impl Listener for Newcomer {
+    fn subscriptions(&mut self) -> Vec<SubscribeRequest> {
+        vec![SubscribeRequest {
+            channel: self.run.channel(self.channel),
+            ..SubscribeRequest::default()
+        }]
+    }
+
+    fn ready(&mut self, took: Duration) {
+        // Who was disconnected and came back is counted once.
+        if !std::mem::replace(&mut self.arrived, true) {
+            self.run.latency(ARRIVAL, took);
+            self.run.count(ARRIVED, 1);
+            self.run.series(ARRIVED, 1);
+        }
+    }
+
+    fn delivered(&mut self, _channel: &str, _publication: &Publication) {}
 }
