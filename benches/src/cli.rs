@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::execute::Order;
 use crate::stack::{StackOptions, guard};
-use crate::{Failure, scenario};
+use crate::{Failure, bare, scenario};
 use load::LoadArguments;
 use target::TargetArguments;
 
@@ -40,7 +40,7 @@ pub enum Command {
     Stack(StackArguments),
     /// Serve the bare reference loop
     #[command(hide = true)]
-    Bare,
+    Bare(bare::Options),
     /// Become another program that ends with its parent
     #[command(name = guard::SUBCOMMAND, hide = true)]
     Guard {

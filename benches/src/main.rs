@@ -18,16 +18,16 @@ use tokio::signal::unix::{SignalKind, signal};
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
     limits::raise_open_files();
     let held = match cli.command {
         Some(Command::List) => print(&list()),
-        Some(Command::Stack(arguments)) => Box::pin(keep_up(&arguments.options())).await,
+        Some(Command::Stack(arguments)) => with_runtime(keep_up(&arguments.options())),
         Some(Command::Guard { parent, program }) => Err(guard::become_child(parent, &program)),
-        Some(Command::Bare) => bare::serve().await.map(|()| true),
-        None => Box::pin(measure(&cli.measure)).await,
+        // Alone in its process, without the threads of a runtime.
+        Some(Command::Bare(options)) => bare::serve_and_tell(options).map(|()| true),
+        None => with_runtime(measure(&cli.measure)),
     };
     match held {
         Ok(true) => ExitCode::SUCCESS,
@@ -38,6 +38,10 @@ async fn main() -> ExitCode {
             failure.exit_code().into()
         }
     }
+}
+
+fn with_runtime(task: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
+    tokio::runtime::Runtime::new()?.block_on(Box::pin(task))
 }
 
 /// Keeps a stack until the user has had enough.
