@@ -11,11 +11,59 @@ pub(super) struct Keys {
     prefix: String,
 }
 
+/// The names that belong to one channel, in parts: a publication needs six of them, which are written where they are
+/// needed instead of being made first.
+pub(super) struct ChannelKeys<'a> {
+    stem: String,
+    channel: &'a str,
+}
+
+/// A name whose parts follow each other.
+pub(super) type Parts<'a> = [&'a str; 3];
+
+impl ChannelKeys<'_> {
+    /// About how long each of them is.
+    pub(super) fn length(&self) -> usize {
+        self.stem.len() + "stream:".len() + self.channel.len()
+    }
+
+    /// See [`Keys::owner`].
+    pub(super) fn owner(&self) -> Parts<'_> {
+        [&self.stem, "owner", ""]
+    }
+
+    /// See [`Keys::dirty`].
+    pub(super) fn dirty(&self) -> Parts<'_> {
+        [&self.stem, "dirty", ""]
+    }
+
+    /// See [`Keys::stream`].
+    pub(super) fn stream(&self) -> Parts<'_> {
+        [&self.stem, "stream:", self.channel]
+    }
+
+    /// See [`Keys::meta`].
+    pub(super) fn meta(&self) -> Parts<'_> {
+        [&self.stem, "meta:", self.channel]
+    }
+
+    /// See [`Keys::topic`].
+    pub(super) fn topic(&self) -> Parts<'_> {
+        [&self.stem, "pub:", self.channel]
+    }
+}
+
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
         }
+    }
+
+    /// The names of one channel and its partition.
+    pub(super) fn of_channel<'a>(&self, partition: Partition, channel: &'a str) -> ChannelKeys<'a> {
+        let stem = format!("{}:{{{partition}}}:", self.prefix);
+        ChannelKeys { stem, channel }
     }
 
     /// The owner record: a hash of generation `g`, state `s`, token `t`, epoch floor `f`, and the number `d` of the last
@@ -31,22 +79,22 @@ impl Keys {
 
     /// A channel's publications: a stream with the IDs `<offset>-0`, the envelope in the field `p`.
     pub(super) fn stream(&self, partition: Partition, channel: &str) -> String {
-        self.of_channel(partition, "stream", channel)
+        self.of_channel(partition, channel).stream().concat()
     }
 
     /// A channel's position: a hash of epoch `e`, top offset `o`, floor `f`, version `v` and its epoch `ve`.
     pub(super) fn meta(&self, partition: Partition, channel: &str) -> String {
-        self.of_channel(partition, "meta", channel)
+        self.of_channel(partition, channel).meta().concat()
     }
 
     /// A channel's members: a hash of envelopes by client.
     pub(super) fn presence(&self, partition: Partition, channel: &str) -> String {
-        self.of_channel(partition, "presence", channel)
+        self.of(partition, "presence:") + channel
     }
 
     /// When each of a channel's members expires: a sorted set of clients by milliseconds.
     pub(super) fn expiry(&self, partition: Partition, channel: &str) -> String {
-        self.of_channel(partition, "expiry", channel)
+        self.of(partition, "expiry:") + channel
     }
 
     /// The result of a publication, by idempotency key. The channel's length keeps `a:b` + `c` apart from `a` + `b:c`.
@@ -60,7 +108,7 @@ impl Keys {
 
     /// The Pub/Sub channel of a channel.
     pub(super) fn topic(&self, partition: Partition, channel: &str) -> String {
-        self.of_channel(partition, "pub", channel)
+        self.of_channel(partition, channel).topic().concat()
     }
 
     /// The Pub/Sub channel of markers.
@@ -137,10 +185,6 @@ impl Keys {
 
     fn of(&self, partition: Partition, kind: &str) -> String {
         format!("{}:{{{partition}}}:{kind}", self.prefix)
-    }
-
-    fn of_channel(&self, partition: Partition, kind: &str, channel: &str) -> String {
-        format!("{}:{{{partition}}}:{kind}:{channel}", self.prefix)
     }
 }
 

@@ -24,9 +24,21 @@ use crate::shard::intent::Intent;
 const BATCH: usize = 256;
 
 /// The end into which requests are submitted.
-pub(super) struct Lane(Queue<Vec<Cmd>, Vec<Value>>);
+pub(super) struct Lane(Queue<Commands, Answers>);
 
-type Request = queue::Request<Vec<Cmd>, Vec<Value>>;
+/// What a request asks. Nearly all ask one thing, which then takes no list.
+pub(super) enum Commands {
+    One(Cmd),
+    Several(Vec<Cmd>),
+}
+
+/// As many as there were commands.
+pub(super) enum Answers {
+    One(Value),
+    Several(Vec<Value>),
+}
+
+type Request = queue::Request<Commands, Answers>;
 
 impl Lane {
     /// Spawns the task of the lane that reports its state in `slot`.
@@ -40,13 +52,34 @@ impl Lane {
         Self(queue)
     }
 
-    /// Queues commands now; resolves to their answers, or to why there are none.
+    /// Queues a command now; resolves to its answer, or to why there is none.
     pub(super) fn submit(
+        &self,
+        command: Cmd,
+    ) -> impl Future<Output = Result<Value, ShardError>> + Send + use<> {
+        let bytes = size(&command);
+        let answers = self.0.submit(Commands::One(command), bytes);
+        async move {
+            match answers.await? {
+                Answers::One(answer) => Ok(answer),
+                Answers::Several(mut answers) => Ok(answers.pop().unwrap_or(Value::Nil)),
+            }
+        }
+    }
+
+    /// Queues commands now; resolves to their answers, or to why there are none.
+    pub(super) fn submit_all(
         &self,
         commands: Vec<Cmd>,
     ) -> impl Future<Output = Result<Vec<Value>, ShardError>> + Send + use<> {
         let bytes = commands.iter().map(size).sum();
-        self.0.submit(commands, bytes)
+        let answers = self.0.submit(Commands::Several(commands), bytes);
+        async move {
+            match answers.await? {
+                Answers::One(answer) => Ok(vec![answer]),
+                Answers::Several(answers) => Ok(answers),
+            }
+        }
     }
 }
 
@@ -72,8 +105,8 @@ struct Established {
 }
 
 impl Life for LaneTask {
-    type Work = Vec<Cmd>;
-    type Answer = Vec<Value>;
+    type Work = Commands;
+    type Answer = Answers;
     type Established = Established;
 
     fn connect(
@@ -102,7 +135,7 @@ impl Life for LaneTask {
         &mut self,
         established: Established,
         intent: &mut watch::Receiver<Intent>,
-        requests: &mut Requests<Vec<Cmd>, Vec<Value>>,
+        requests: &mut Requests<Commands, Answers>,
     ) -> String {
         self.context.report(self.slot, ConnectionState::Up);
         let why = self.serve(established, intent, requests).await;
@@ -119,7 +152,7 @@ impl LaneTask {
             ended,
         }: Established,
         intent: &mut watch::Receiver<Intent>,
-        requests: &mut Requests<Vec<Cmd>, Vec<Value>>,
+        requests: &mut Requests<Commands, Answers>,
     ) -> String {
         let mut batch = Vec::with_capacity(BATCH);
         let check_every = self.context.connector.check_every();
@@ -150,18 +183,22 @@ impl LaneTask {
         let Some(deadline) = batch.iter().map(|request| request.deadline).min() else {
             return Ok(());
         };
-        let counts: Vec<usize> = batch.iter().map(|request| request.work.len()).collect();
-        let commands = batch
+        let mut commands = Pipeline::with_capacity(batch.len());
+        let counts: Vec<Option<usize>> = batch
             .iter_mut()
-            .flat_map(|request| std::mem::take(&mut request.work));
-        let answers = send(connection, &pipeline(commands), deadline).await;
+            .map(|request| request.work.move_to(&mut commands))
+            .collect();
+        let answers = send(connection, &commands, deadline).await;
         self.context.metrics.round_trip(now.elapsed());
         match answers {
             Ok(answers) => {
                 let demoted = answers.iter().any(reply::is_from_replica);
                 let mut answers = answers.into_iter();
                 for (request, count) in batch.into_iter().zip(counts) {
-                    request.answer(Ok(answers.by_ref().take(count).collect()));
+                    request.answer(Ok(match count {
+                        None => Answers::One(answers.next().unwrap_or(Value::Nil)),
+                        Some(count) => Answers::Several(answers.by_ref().take(count).collect()),
+                    }));
                 }
                 if demoted {
                     return Err(Broken::Ended("the server has become a replica".to_owned()));
@@ -173,6 +210,25 @@ impl LaneTask {
                     request.answer(Err(broken.unanswered()));
                 }
                 Err(broken)
+            }
+        }
+    }
+}
+
+impl Commands {
+    /// Leaves nothing behind; says how many they were where they are a list.
+    fn move_to(&mut self, pipeline: &mut Pipeline) -> Option<usize> {
+        match std::mem::replace(self, Self::Several(Vec::new())) {
+            Self::One(command) => {
+                pipeline.add_command(command);
+                None
+            }
+            Self::Several(commands) => {
+                let count = commands.len();
+                for command in commands {
+                    pipeline.add_command(command);
+                }
+                Some(count)
             }
         }
     }

@@ -94,10 +94,9 @@ impl RedisShard {
         command: Cmd,
         read: impl FnOnce(Value) -> Result<T, ShardError> + Send + 'static,
     ) -> ShardFuture<T> {
-        let answers = self.lanes[self.lane(partition)].submit(vec![command]);
-        self.metrics.observe(operation, async move {
-            read(answers.await?.pop().unwrap_or(Value::Nil))
-        })
+        let answer = self.lanes[self.lane(partition)].submit(command);
+        self.metrics
+            .observe(operation, async move { read(answer.await?) })
     }
 
     /// Submits one command for each item now, those of one lane together; the answers are in the items' order.
@@ -116,7 +115,7 @@ impl RedisShard {
         }
         let submitted = self.lanes.iter().zip(by_lane).map(|(lane, commands)| {
             // Nothing to ask a lane is nothing that can fail.
-            (!commands.is_empty()).then(|| lane.submit(commands))
+            (!commands.is_empty()).then(|| lane.submit_all(commands))
         });
         let submitted: Vec<_> = submitted.collect();
         self.metrics.observe(operation, async move {

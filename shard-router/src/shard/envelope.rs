@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use bytes::Bytes;
 use campanile_common::message::ClientInfo;
@@ -74,13 +75,20 @@ impl From<Member<'_>> for ClientInfo {
 }
 
 pub(crate) fn encode_publication(publication: &Publication) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_publication(&mut out, publication);
+    out
+}
+
+/// Appends a publication's stored form to what is in memory.
+pub(crate) fn write_publication(out: &mut impl Write, publication: &Publication) {
     let body = Body {
         data: Cow::Borrowed(&publication.data),
         info: publication.info.as_ref().map(Member::from),
         tags: Cow::Borrowed(&publication.tags),
         time: publication.time,
     };
-    encode(PUBLICATION, &body)
+    write(out, PUBLICATION, &body);
 }
 
 pub(crate) fn encode_join(info: &ClientInfo) -> Vec<u8> {
@@ -139,7 +147,14 @@ pub(crate) fn decode_message(bytes: &[u8]) -> Result<ShardMessage, EnvelopeError
 }
 
 fn encode(kind: u8, body: &impl Serialize) -> Vec<u8> {
-    rmp_serde::to_vec(&(VERSION, kind, body)).expect("strings, bytes and numbers always encode")
+    let mut out = Vec::new();
+    write(&mut out, kind, body);
+    out
+}
+
+fn write(out: &mut impl Write, kind: u8, body: &impl Serialize) {
+    rmp_serde::encode::write(out, &(VERSION, kind, body))
+        .expect("strings, bytes and numbers always encode, and memory takes them");
 }
 
 /// Kind and body of an envelope.

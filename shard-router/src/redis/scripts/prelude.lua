@@ -8,15 +8,9 @@ if owner[1] ~= 'open' and not migrating then
 end
 local floor = owner[2]
 
--- The server's time in milliseconds.
-local function now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
 -- Numbers are doubles here: exact to 2^53, and printed without an exponent only on request.
 local function text(number)
-  return string.format('%.0f', number)
+  return string.format('%d', number)
 end
 
 -- Names leave out what all keys of the partition begin with, which is what stands before "dirty".
@@ -37,19 +31,6 @@ end
 local function note(key)
   if migrating then
     note_names({string.sub(key, stem + 1)})
-  end
-end
-
--- Notes clients, a thousand at most, of the presence whose members' key this is: a large presence is not copied again
--- for each of them.
-local function note_members(members, clients)
-  if migrating then
-    local channel = string.sub(members, stem + 1 + #'presence:')
-    local names = {}
-    for index, client in ipairs(clients) do
-      names[index] = 'member:' .. #channel .. ':' .. channel .. ':' .. client
-    end
-    note_names(names)
   end
 end
 
@@ -76,19 +57,6 @@ end
 local function keep(meta, stream, ttl)
   redis.call('PEXPIRE', meta, math.max(tonumber(ttl), redis.call('PTTL', stream)))
   note(meta)
-end
-
--- Drops the members of a channel's presence whose time is over.
-local function expire(members, expiry, time)
-  local gone
-  repeat
-    gone = redis.call('ZRANGEBYSCORE', expiry, '-inf', time, 'LIMIT', 0, 1000)
-    if #gone > 0 then
-      redis.call('HDEL', members, unpack(gone))
-      redis.call('ZREM', expiry, unpack(gone))
-      note_members(members, gone)
-    end
-  until #gone < 1000
 end
 
 -- What subscribers receive: offset, length of the epoch, epoch, envelope. Offset 0: not of a stream.

@@ -1,5 +1,5 @@
 -- KEYS: owner, dirty, stream, meta, key of the idempotency result (only with a TTL for it)
--- ARGV: topic, envelope, size of the stream (0: none), its TTL, the position's TTL, new epoch,
+-- ARGV: topic, envelope, size of the stream (0: none), its TTL, the position's TTL (no shorter), new epoch,
 --       TTL of the idempotency result or '', version or '', epoch of the version
 local result_ttl, version = ARGV[7], ARGV[8]
 if result_ttl ~= '' then
@@ -25,11 +25,13 @@ if ARGV[3] ~= '0' then
     end
     redis.call('HSET', KEYS[4], 'v', version, 've', ARGV[9])
   end
-  offset = text(redis.call('HINCRBY', KEYS[4], 'o', 1))
+  offset = text(redis.call('HINCRBY', KEYS[4], 'o', '1'))
   redis.call('XADD', KEYS[3], 'MAXLEN', ARGV[3], offset .. '-0', 'p', ARGV[2])
   redis.call('PEXPIRE', KEYS[3], ARGV[4])
   note(KEYS[3])
-  keep(KEYS[4], KEYS[3], ARGV[5])
+  -- Its content has just been given a TTL that is no longer than this one, so nobody has to ask for it.
+  redis.call('PEXPIRE', KEYS[4], ARGV[5])
+  note(KEYS[4])
 end
 
 if result_ttl ~= '' then
