@@ -189,7 +189,7 @@ impl Connection {
     fn settle(self: &Arc<Self>, state: &mut State) {
         while let Some(output) = state.session.poll() {
             match output {
-                Output::Reply(reply) => self.reply(&reply),
+                Output::Reply(reply) => self.reply(&reply, state.session.awaits_answers()),
                 Output::Ping => self.outbound.push(self.codec.encode_ping()),
                 Output::Close(disconnect) => self.outbound.close(disconnect),
                 Output::Effect(effect) => state.add_effect(effect),
@@ -205,11 +205,16 @@ impl Connection {
         }
     }
 
-    fn reply(&self, reply: &Reply) {
+    fn reply(&self, reply: &Reply, more_to_come: bool) {
         if let Some(error) = &reply.error {
             self.host.counters.error(error.code);
         }
-        self.outbound.push(self.codec.encode_reply(reply));
+        let reply = self.codec.encode_reply(reply);
+        if more_to_come {
+            self.outbound.push_one_of_many(reply);
+        } else {
+            self.outbound.push(reply);
+        }
     }
 
     /// Begins what waits, in order, one at a time: whoever comes while somebody is at it leaves it to them.

@@ -159,6 +159,12 @@ impl Session {
         &self.identity.user
     }
 
+    /// Whether answers to effects are still to come.
+    #[must_use]
+    pub fn awaits_answers(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// A command of the client.
     pub fn handle_command(&mut self, now: Timestamp, command: Command) {
         if self.is_closed() {

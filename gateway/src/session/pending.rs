@@ -77,6 +77,10 @@ impl Pending {
         Some(request)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn capacity(&self) -> usize {
         self.requests.capacity()

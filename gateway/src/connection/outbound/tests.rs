@@ -53,6 +53,21 @@ fn what_waits_is_taken_together_and_in_order() {
 }
 
 #[test]
+fn replies_that_others_follow_wait_for_them_one_turn_and_no_longer() {
+    let outbound = Outbound::new(1000);
+    let (wakes, waker) = writer();
+    assert_eq!(next(&outbound, &waker).0, Poll::Pending);
+    outbound.push_one_of_many("a".into());
+    assert_eq!(next(&outbound, &waker), (Poll::Pending, vec![]));
+    assert_eq!(wakes.count(), 2, "once for the reply and once to come back");
+    outbound.push_one_of_many("b".into());
+    let together = (Poll::Ready(Next::Send), vec!["a".into(), "b".into()]);
+    assert_eq!(next(&outbound, &waker), together);
+    outbound.push("c".into());
+    assert_eq!(next(&outbound, &waker).1, ["c"]);
+}
+
+#[test]
 fn a_batch_is_limited_in_bytes_and_in_pieces() {
     let outbound = Outbound::new(1 << 20);
     let (_, waker) = writer();
