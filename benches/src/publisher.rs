@@ -21,7 +21,8 @@ use crate::plan::PublishVia;
 use crate::run::{Run, Stamp};
 use account::Account;
 
-/// Publications that may wait for one connection. When it is full, the next ones wait before they are made, which counts in
+/// Publications that may wait for one connection; without a rate, which means as many as there can be, no more than one
+/// request takes, so that the next ones are made when there is room for them. When it is full, the next ones wait before they are made, which counts in
 /// their latency as all waiting does, and as `publish_stalled`.
 const QUEUE: usize = 16_384;
 
@@ -90,7 +91,7 @@ impl Publisher {
         };
         let via_api = load.publish_via == PublishVia::Api && !run.target().apis.is_empty();
         for number in 0..load.publishers {
-            let (sender, items) = mpsc::channel(QUEUE);
+            let (sender, items) = mpsc::channel(if load.rate > 0.0 { QUEUE } else { load.batch });
             let account = Account::new(run.clone());
             this.tasks.push(if via_api {
                 let server = http::Server::of(run.target(), number)?;

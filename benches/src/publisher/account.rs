@@ -32,6 +32,15 @@ impl Account {
         self.run.plan().load.batch.max(1)
     }
 
+    /// How many requests may be without an answer: `most`, or as few as keep the server busy where there is no rate.
+    pub(super) fn window(&self, most: usize, few: usize) -> usize {
+        if self.run.plan().load.rate > 0.0 {
+            most
+        } else {
+            few
+        }
+    }
+
     /// It was handed to the network.
     pub(super) fn sent(&mut self, item: &Item) {
         let Label {

@@ -59,6 +59,8 @@ async fn exchange(
     let (sender, mut answers) = mpsc::channel(WINDOW);
     let reader = tokio::spawn(read(http.read, sender));
     let mut deadline = None;
+    // One is carried out while the next one waits.
+    let window = account.window(WINDOW, 2);
     let done = loop {
         if items.is_closed() && items.is_empty() {
             if pending.is_empty() {
@@ -74,7 +76,7 @@ async fn exchange(
                     break false;
                 }
             },
-            item = items.recv(), if pending.len() < WINDOW && deadline.is_none() => {
+            item = items.recv(), if pending.len() < window && deadline.is_none() => {
                 let Some(item) = item else { continue };
                 let batch = gather(item, items, account.batch());
                 batch.iter().for_each(|item| account.sent(item));

@@ -58,7 +58,7 @@ impl Lane {
                 }
                 deadline.get_or_insert_with(|| Instant::now() + account.patience());
             }
-            let room = self.connection.waiting() < WINDOW;
+            let room = self.connection.waiting() < account.window(WINDOW, account.batch());
             let event = tokio::select! {
                 item = items.recv(), if room && deadline.is_none() => {
                     if let Some(item) = item {

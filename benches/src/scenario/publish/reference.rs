@@ -1,0 +1,192 @@
+//! What the same Redis does without a gateway: the gateway's very command pipelined, by a loop of our own and by
+//! `redis-benchmark`, and the least that a stream with listeners can cost.
+
+use std::io;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use super::resp::{self, Reply, Resp, apart};
+use super::template::Template;
+use crate::Failure;
+use crate::run::Run;
+
+/// How long each of them runs.
+const LENGTH: Duration = Duration::from_secs(2);
+
+/// Commands that are sent before answers are waited for: as many as a gateway puts into one batch at most.
+const PIPELINE: usize = 256;
+
+/// Connections: as many as a gateway has to each shard.
+const CONNECTIONS: usize = 2;
+
+/// Channels among which commands are spread.
+const CHANNELS: usize = 1_000;
+
+/// Commands that `redis-benchmark` sends.
+const BENCHMARK: usize = 50_000;
+
+/// The points between which the references run.
+pub(super) const MARKS: [&str; 4] = ["script", "plain", "redis_benchmark", "referenced"];
+
+/// The names under which is counted what they did, and for how many nanoseconds.
+pub(super) const SCRIPT: [&str; 2] = ["script_runs", "script_nanoseconds"];
+pub(super) const PLAIN: [&str; 2] = ["plain_runs", "plain_nanoseconds"];
+/// What `redis-benchmark` says: commands a second.
+pub(super) const BENCHMARKED: &str = "redis_benchmark_rate";
+
+/// What the first worker runs; the others wait.
+pub(super) async fn measure(run: &Run, reference: Option<(String, Template)>) -> Result<(), Failure> {
+    run.mark(MARKS[0]).await?;
+    if let Some((address, template)) = &reference {
+        let commands = scripts(run, address, template).await?;
+        pipelined(run, address, commands, 1, SCRIPT).await?;
+    }
+    run.mark(MARKS[1]).await?;
+    if let Some((address, _)) = &reference {
+        pipelined(run, address, plain(run), 2, PLAIN).await?;
+    }
+    run.mark(MARKS[2]).await?;
+    if let Some((address, template)) = &reference
+        && let Some(rate) = redis_benchmark(address, template).await
+    {
+        run.total(BENCHMARKED, rate);
+    }
+    run.mark(MARKS[3]).await.map(drop)
+}
+
+/// The publishing command for each of the run's channels that this shard serves.
+async fn scripts(run: &Run, address: &str, template: &Template) -> Result<Vec<Vec<u8>>, Failure> {
+    let count = run.plan().load.channels.min(CHANNELS);
+    let commands: Vec<_> = (0..count)
+        .map(|index| template.command_for(&run.channel(index)))
+        .collect();
+    let address = address.to_owned();
+    let served = apart("the reference", move || {
+        let mut resp = Resp::connect(&address)?;
+        let mut served = Vec::new();
+        for command in commands {
+            resp.send(&command)?;
+            if matches!(resp.reply()?, Reply::Array(_)) {
+                served.push(command);
+            }
+        }
+        Ok(served)
+    });
+    let served = served.await?;
+    if served.is_empty() {
+        return Err(Failure::run(
+            "the first shard serves none of the run's first channels",
+        ));
+    }
+    Ok(served)
+}
+
+/// An `XADD` and a `PUBLISH` for each channel, with payloads as long as the gateway's.
+fn plain(run: &Run) -> Vec<Vec<u8>> {
+    let load = &run.plan().load;
+    let payload = "x".repeat(load.size);
+    let command = |index: usize| {
+        let key = format!("{}-plain-{index}", run.id());
+        let mut encoded = Vec::new();
+        resp::command(
+            &mut encoded,
+            &["XADD", &key, "MAXLEN", "1000", "*", "p", &payload],
+        );
+        resp::command(&mut encoded, &["PUBLISH", &key, &payload]);
+        encoded
+    };
+    (0..load.channels.min(CHANNELS)).map(command).collect()
+}
+
+/// Sends commands in turns, pipelined; notes how many were answered, in how long. Each of them is of `answers` commands.
+async fn pipelined(
+    run: &Run,
+    address: &str,
+    commands: Vec<Vec<u8>>,
+    answers: usize,
+    names: [&'static str; 2],
+) -> Result<(), Failure> {
+    let start = Instant::now();
+    let ends = (0..CONNECTIONS).map(|number| {
+        let (address, commands) = (address.to_owned(), commands.clone());
+        apart("the reference", move || {
+            pipeline(&address, &commands, number, answers, start)
+        })
+    });
+    let done = futures_util::future::try_join_all(ends).await?;
+    run.total(names[0], done.into_iter().sum());
+    let took = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    run.total(names[1], took);
+    Ok(())
+}
+
+fn pipeline(
+    address: &str,
+    commands: &[Vec<u8>],
+    offset: usize,
+    answers: usize,
+    start: Instant,
+) -> io::Result<u64> {
+    let mut resp = Resp::connect(address)?;
+    let mut turn = commands
+        .iter()
+        .cycle()
+        .skip(offset * commands.len() / CONNECTIONS);
+    let (mut done, mut batch) = (0, Vec::new());
+    while start.elapsed() < LENGTH {
+        batch.clear();
+        for command in turn.by_ref().take(PIPELINE) {
+            batch.extend_from_slice(command);
+        }
+        resp.send(&batch)?;
+        for _ in 0..PIPELINE * answers {
+            if let Reply::Error(error) = resp.reply()? {
+                return Err(resp::malformed(error));
+            }
+        }
+        done += PIPELINE as u64;
+    }
+    Ok(done)
+}
+
+/// What `redis-benchmark` reaches with the same command, if it is installed. Its payloads can only be text, and its
+/// channels are all of one partition, because the numbers that it makes up know nothing of hash tags.
+async fn redis_benchmark(address: &str, template: &Template) -> Option<u64> {
+    let (host, port) = address.rsplit_once(':')?;
+    let mut command = tokio::process::Command::new("redis-benchmark");
+    command.args(["-h", host, "-p", port, "-q"]);
+    for (flag, value) in [
+        ("-c", CONNECTIONS),
+        ("-P", PIPELINE),
+        ("-r", CHANNELS),
+        ("-n", BENCHMARK),
+    ] {
+        command.arg(flag).arg(value.to_string());
+    }
+    command.args(template.words_with("__rand_int__"));
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let output = tokio::time::timeout(5 * LENGTH, command.output())
+        .await
+        .ok()?
+        .ok()?;
+    rate(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// The last of the rates that it printed.
+fn rate(output: &str) -> Option<u64> {
+    let before = &output[..output.rfind(" requests per second")?];
+    let number = before.rsplit(' ').next()?;
+    number.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_is_what_redis_benchmark_says_in_the_end() {
+        let output = "EVALSHA abc: rps=0.0\rEVALSHA abc: 55432.37 requests per second, p50=4.2 msec\n";
+        assert_eq!(rate(output), Some(55_432));
+        assert_eq!(rate("redis-benchmark: not found"), None);
+    }
+}
