@@ -37,7 +37,7 @@ pub enum Command {
     /// List the scenarios, with their defaults
     List,
     /// Start Redis servers and gateways, print how they are reached, and keep them until interrupted
-    Stack(StackArguments),
+    Stack(Box<StackArguments>),
     /// Serve the bare reference loop
     #[command(hide = true)]
     Bare(bare::Options),

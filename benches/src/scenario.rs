@@ -2,6 +2,7 @@
 
 mod churn;
 mod connect;
+mod delivery;
 mod fanout;
 mod idle;
 mod mixed;

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
+use super::{Figure, Scenario, delivery};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -17,20 +17,29 @@ impl Scenario for Private {
     }
 
     fn about(&self) -> &'static str {
-        "a channel for each client"
+        "a channel for each client; --channels does not count"
     }
 
     fn defaults(&self) -> Load {
-        Load::default()
+        Load {
+            connections: 1_000,
+            rate: 1_000.0,
+            ..Load::default()
+        }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        match load.connections {
+            0 => Err(Failure::usage("private: at least one connection")),
+            _ => Ok(()),
+        }
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("private cannot be run yet")) })
+        Box::pin(delivery::deliver(run, run.plan().load.connections))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
-        Vec::new()
+        delivery::figures(outcome)
     }
 }

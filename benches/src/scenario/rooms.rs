@@ -1,8 +1,8 @@
-//! `rooms`: many channels with ten subscribers each.
+//! `rooms`: many channels of a few subscribers each, as in chats.
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
+use super::{Figure, Scenario, delivery};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -17,20 +17,35 @@ impl Scenario for Rooms {
     }
 
     fn about(&self) -> &'static str {
-        "many channels with ten subscribers each"
+        "many channels of a few subscribers each (-o members=10); --channels does not count"
     }
 
     fn defaults(&self) -> Load {
-        Load::default()
+        Load {
+            connections: 1_000,
+            rate: 500.0,
+            ..Load::default()
+        }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        rooms(load).map(drop)
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("rooms cannot be run yet")) })
+        Box::pin(async { delivery::deliver(run, rooms(&run.plan().load)?).await })
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
-        Vec::new()
+        delivery::figures(outcome)
+    }
+}
+
+/// How many rooms there are.
+fn rooms(load: &Load) -> Result<usize, Failure> {
+    let members: usize = load.option("members")?.unwrap_or(10);
+    match load.connections {
+        0 => Err(Failure::usage("rooms: at least one connection")),
+        connections => Ok(connections.div_ceil(members.max(1))),
     }
 }

@@ -1,15 +1,20 @@
-//! `slow`: one client in ten does not read.
+//! `slow`: one client in ten does not read. Those are to be disconnected; the others are not to notice.
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
-use crate::Failure;
+use super::delivery::{self, Delivery, QUIET, wait};
+use super::{Better, Figure, Scenario, Unit};
+use crate::client::Order;
 use crate::measure::Outcome;
 use crate::plan::Load;
-use crate::run::Run;
+use crate::run::{Phase, Run};
+use crate::{Failure, Promise, Violation};
 
 /// `slow`.
 pub(super) struct Slow;
+
+/// One client in so many does not read.
+const ONE_IN: usize = 10;
 
 impl Scenario for Slow {
     fn name(&self) -> &'static str {
@@ -17,20 +22,111 @@ impl Scenario for Slow {
     }
 
     fn about(&self) -> &'static str {
-        "one client in ten does not read"
+        "one channel whose subscribers do not all read: one in ten is to be disconnected, the others are not to notice"
     }
 
+    /// So many bytes that those who do not read fill what the kernel keeps for them, and the gateway's queue.
     fn defaults(&self) -> Load {
-        Load::default()
+        Load {
+            connections: 50,
+            rate: 100.0,
+            size: 16 * 1024,
+            ..Load::default()
+        }
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("slow cannot be run yet")) })
+        Box::pin(slow(run))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
-        Vec::new()
+        let mut figures = delivery::figures(outcome);
+        let mut add = |name: &str, value: Option<f64>, unit, better| {
+            figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
+        };
+        let before = outcome.histogram(QUIET).map(|it| it.quantile(0.99).as_secs_f64());
+        add("delivery p99 before", before, Unit::Seconds, Better::Neither);
+        for (name, reason) in [
+            ("disconnected as slow (3008)", "slow"),
+            ("disconnected because nothing was taken in time", "write_error"),
+        ] {
+            let closed = outcome.counted_between(
+                "campanile_connections_closed_total",
+                &[("reason", reason)],
+                Phase::Measure.name(),
+                Phase::Done.name(),
+            );
+            add(name, closed, Unit::Count, Better::Neither);
+        }
+        add(
+            "gateway memory, most",
+            most_resident(outcome),
+            Unit::Bytes,
+            Better::Lower,
+        );
+        figures
     }
+}
+
+async fn slow(run: &Run) -> Result<(), Failure> {
+    let load = &run.plan().load;
+    run.phase(Phase::Setup).await?;
+    let mut delivery = Delivery::gather(run, load.channels, is_slow).await?;
+    let warm = run.phase(Phase::WarmUp).await?;
+    publish(&mut delivery, warm, warm + load.warm_up).await?;
+    tell(&delivery, || Order::Pause).await?;
+    let begin = run.phase(Phase::Measure).await?;
+    publish(&mut delivery, begin, begin + load.duration).await?;
+    run.phase(Phase::Settle).await?;
+    tell(&delivery, || Order::Resume).await?;
+    expect_disconnects(run, &delivery).await;
+    delivery.finish(run).await?;
+    run.phase(Phase::Done).await?;
+    Ok(())
+}
+
+fn is_slow(number: usize) -> bool {
+    number % ONE_IN == ONE_IN - 1
+}
+
+async fn publish(
+    delivery: &mut Delivery,
+    from: std::time::Instant,
+    to: std::time::Instant,
+) -> Result<(), Failure> {
+    let Delivery { publisher, feed, .. } = delivery;
+    publisher.drive(feed, from, to).await
+}
+
+/// Tells those who are slow to do something.
+async fn tell(delivery: &Delivery, order: impl Fn() -> Order) -> Result<(), Failure> {
+    for member in delivery.swarm.members() {
+        if is_slow(member.number) {
+            member.order(order()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Those who did not read find that they have been disconnected, as they read again.
+async fn expect_disconnects(run: &Run, delivery: &Delivery) {
+    let members = delivery.swarm.members();
+    let reading = members.iter().filter(|it| !is_slow(it.number)).count();
+    wait(run, || delivery.swarm.ready() <= reading).await;
+    let left = delivery.swarm.ready().saturating_sub(reading);
+    if left > 0 {
+        let detail = format!("{left} clients that did not read are still connected");
+        run.violation(Violation::new(Promise::Other, detail));
+    }
+}
+
+/// The most memory that all gateways together had in any second.
+#[expect(clippy::cast_precision_loss, reason = "exact for 2^53 bytes")]
+fn most_resident(outcome: &Outcome) -> Option<f64> {
+    let gateways = outcome
+        .processes
+        .iter()
+        .filter(|it| it.name.starts_with("gateway"));
+    let most = gateways.filter_map(|it| it.samples.iter().map(|sample| sample.usage.resident_bytes).max());
+    most.reduce(|sum, bytes| sum + bytes).map(|bytes| bytes as f64)
 }

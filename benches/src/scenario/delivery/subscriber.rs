@@ -1,0 +1,100 @@
+//! A client that listens to one channel.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use campanile_client::Closed;
+use campanile_common::message::{Publication, SubscribeRequest};
+
+use crate::check::{Checker, Findings, Ledger, Start};
+use crate::client::{Listener, Next};
+use crate::payload;
+use crate::run::Run;
+use crate::{Promise, Violation};
+
+/// Latency of what was published before measuring began.
+pub(in super::super) const QUIET: &str = "delivery_quiet";
+
+/// The same while measuring.
+pub(in super::super) const MEASURED: &str = "delivery";
+
+/// A client that listens to one channel.
+pub(in super::super) struct Subscriber {
+    run: Run,
+    channel: u32,
+    checker: Checker,
+    /// Where what arrives is counted; `None` for one that is slow on purpose.
+    arrived: Option<Arc<AtomicU64>>,
+    /// The last number of each publisher that has arrived at one that is slow.
+    last: BTreeMap<u16, u64>,
+}
+
+impl Subscriber {
+    pub(super) fn new(run: &Run, channel: u32, arrived: Option<Arc<AtomicU64>>) -> Self {
+        Self {
+            run: run.clone(),
+            channel,
+            checker: Checker::new(channel, Start::Beginning),
+            arrived,
+            last: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it does not read.
+    pub(in super::super) const fn is_slow(&self) -> bool {
+        self.arrived.is_none()
+    }
+
+    /// What it found wrong. Who was disconnected because it was slow must have seen everything up to some point.
+    pub(super) fn findings(self, ledger: &Ledger, stayed: bool) -> Findings {
+        if stayed || !self.is_slow() {
+            return self.checker.finish(ledger);
+        }
+        let mut seen = Ledger::default();
+        for (worker, last) in self.last {
+            seen.sent(self.channel, worker, last);
+        }
+        self.checker.finish(&seen)
+    }
+}
+
+impl Listener for Subscriber {
+    fn subscriptions(&mut self) -> Vec<SubscribeRequest> {
+        vec![SubscribeRequest {
+            channel: self.run.channel(self.channel as usize),
+            ..SubscribeRequest::default()
+        }]
+    }
+
+    fn delivered(&mut self, _channel: &str, publication: &Publication) {
+        let Some(label) = payload::read(&publication.data) else {
+            return;
+        };
+        let before = self.checker.received();
+        self.checker.arrived(&label);
+        let Some(arrived) = &self.arrived else {
+            self.last.insert(label.worker, label.sequence);
+            return;
+        };
+        // What comes again does not make up for what is missing.
+        arrived.fetch_add(self.checker.received() - before, Ordering::Relaxed);
+        self.run.count("deliveries", 1);
+        self.run.series("deliveries", 1);
+        let name = if self.run.measures(label.intended) {
+            MEASURED
+        } else {
+            QUIET
+        };
+        self.run
+            .latency(name, self.run.clock().now().since(label.intended));
+    }
+
+    fn closed(&mut self, closed: &Closed) -> Next {
+        if !self.is_slow() {
+            let detail = format!("a client that reads was disconnected: {closed}");
+            self.run.violation(Violation::new(Promise::Other, detail));
+        }
+        Next::Stay
+    }
+}
