@@ -16,6 +16,7 @@
 
 mod held;
 mod join;
+mod kept;
 mod moved;
 mod page;
 mod reads;
@@ -31,10 +32,12 @@ use crate::audience::{Event, LossReason};
 use crate::publication::{Publication, ShardMessage};
 use held::Held;
 pub use join::{Recover, RecoverMode, RecoveryOutcome, Subscribed, Ticket};
+use kept::Kept;
+pub use kept::KeptBytes;
 pub use moved::Moved;
 pub use reads::{PendingRead, Read};
 use reads::{ReadNumber, Reads};
-use window::Window;
+use window::{Bounds, Window};
 pub(crate) use window::{info_weight, weight};
 
 /// Bounds of one feed's memory and of what it reads at once.
@@ -52,6 +55,8 @@ pub struct FeedLimits {
     pub heal_page: u32,
     /// Publications that a subscriber may recover at once, and so what a recovery read asks for.
     pub recovery_limit: u32,
+    /// What all feeds together may keep in addition, for some time after a recovery read.
+    pub kept: Arc<KeptBytes>,
 }
 
 /// The continuity of one channel. See the module's documentation.
@@ -79,6 +84,8 @@ pub struct Feed {
     stirred: bool,
     held: Held,
     window: Window,
+    /// While the window keeps what a recovery read brought.
+    kept: Option<Kept>,
     reads: Reads,
 }
 
@@ -138,6 +145,7 @@ impl Feed {
             stirred: false,
             held: Held::default(),
             window: Window::default(),
+            kept: None,
             reads: Reads::default(),
         }
     }
@@ -304,8 +312,8 @@ impl Feed {
         if let Some(delivered) = &mut self.delivered {
             delivered.offset = offset;
         }
-        self.window
-            .push(Arc::clone(&publication), &self.limits, self.reads.pins > 0);
+        let bounds = self.window_bounds();
+        self.window.push(Arc::clone(&publication), bounds);
         out.push(Event::Publication(publication));
     }
 
@@ -384,7 +392,13 @@ impl Feed {
 
     /// Whether no message came since this was last asked: such a channel cannot notice by itself that it missed
     /// one, so its position is worth comparing with the owner's.
+    ///
+    /// Asked once in each interval of checks, and so what tells the time to what is kept for those who return.
     pub fn take_idle(&mut self) -> bool {
+        if self.kept.as_mut().is_some_and(Kept::checked) {
+            self.kept = None;
+            self.window.trim(self.window_bounds());
+        }
         let stirred = std::mem::take(&mut self.stirred);
         !stirred && self.stream && self.is_live()
     }
@@ -397,8 +411,42 @@ impl Feed {
         self.drop_window();
     }
 
+    /// How much the window may keep now: what one recovery read brings, in addition, while somebody waits for it or it is
+    /// kept for those who return later.
+    fn window_bounds(&self) -> Bounds {
+        let limits = &self.limits;
+        let page = usize::try_from(limits.recovery_limit).unwrap_or(usize::MAX);
+        let with_page = limits.window_publications.saturating_add(page);
+        if self.reads.pins > 0 {
+            Bounds {
+                publications: with_page,
+                bytes: usize::MAX,
+            }
+        } else if let Some(kept) = &self.kept {
+            Bounds {
+                publications: with_page,
+                bytes: limits.window_bytes.max(kept.bytes()),
+            }
+        } else {
+            Bounds {
+                publications: limits.window_publications,
+                bytes: limits.window_bytes,
+            }
+        }
+    }
+
+    /// Nobody waits for a recovery read any more. Whoever returns a moment later must not need another one: thousands do.
+    fn keep_recovered(&mut self) {
+        self.kept = None;
+        if self.window.exceeds(self.window_bounds()) {
+            self.kept = self.limits.kept.take(self.window.bytes());
+            self.window.trim(self.window_bounds());
+        }
+    }
+
     fn drop_window(&mut self) {
         self.window.clear();
+        self.kept = None;
         self.reads.recent = 0;
         self.reads.recent_wanted |= self.reads.pins > 0;
     }

@@ -107,7 +107,7 @@ impl Feed {
         self.reads.pins = self.reads.pins.saturating_sub(1);
         if self.reads.pins == 0 {
             self.reads.recent_wanted = false;
-            self.window.trim(&self.limits, false);
+            self.keep_recovered();
         }
     }
 

@@ -89,7 +89,7 @@ impl Feed {
         let (older, newer) = publications.split_at(split);
         if pending.read == Read::Recent {
             self.window.backfill(older, delivered);
-            self.window.trim(&self.limits, self.reads.pins > 0);
+            self.window.trim(self.window_bounds());
         }
         let first = newer.first().map(|publication| publication.offset);
         if first != Some(delivered.next()) && self.known_top > delivered {

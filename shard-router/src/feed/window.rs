@@ -6,7 +6,6 @@ use std::sync::Arc;
 use campanile_common::Offset;
 use campanile_common::message::ClientInfo;
 
-use super::FeedLimits;
 use crate::publication::Publication;
 
 /// Delivered publications without a hole, ending at the delivered offset.
@@ -14,6 +13,13 @@ use crate::publication::Publication;
 pub(super) struct Window {
     publications: VecDeque<Arc<Publication>>,
     bytes: usize,
+}
+
+/// How much a window may keep.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) publications: usize,
+    pub(super) bytes: usize,
 }
 
 impl Window {
@@ -26,10 +32,10 @@ impl Window {
     }
 
     /// Appends the publication that was just delivered.
-    pub(super) fn push(&mut self, publication: Arc<Publication>, limits: &FeedLimits, pinned: bool) {
+    pub(super) fn push(&mut self, publication: Arc<Publication>, bounds: Bounds) {
         self.bytes += weight(&publication);
         self.publications.push_back(publication);
-        self.trim(limits, pinned);
+        self.trim(bounds);
     }
 
     /// Takes in older publications (ascending, none beyond `delivered`) as far as they reach the window without a
@@ -49,15 +55,19 @@ impl Window {
         }
     }
 
-    /// Cuts the oldest off down to the bounds. A pinned window may keep in addition what one recovery read brings,
-    /// until those who wait for it have been answered.
-    pub(super) fn trim(&mut self, limits: &FeedLimits, pinned: bool) {
-        let (mut count, mut bytes) = (limits.window_publications, limits.window_bytes);
-        if pinned {
-            count += usize::try_from(limits.recovery_limit).unwrap_or(usize::MAX);
-            bytes = usize::MAX;
-        }
-        while self.publications.len() > count || self.bytes > bytes {
+    /// Whether it keeps more than that.
+    pub(super) fn exceeds(&self, bounds: Bounds) -> bool {
+        self.publications.len() > bounds.publications || self.bytes > bounds.bytes
+    }
+
+    /// What it keeps, in bytes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Cuts the oldest off down to the bounds.
+    pub(super) fn trim(&mut self, bounds: Bounds) {
+        while self.exceeds(bounds) {
             let Some(oldest) = self.publications.pop_front() else {
                 return;
             };

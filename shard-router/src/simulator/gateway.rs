@@ -13,7 +13,7 @@ use super::kernel::Life;
 use super::link::{Arrival, Link};
 use super::task::Signal;
 use super::world::World;
-use crate::feed::{Feed, FeedLimits, Recover, Ticket};
+use crate::feed::{Feed, FeedLimits, KeptBytes, Recover, Ticket};
 use crate::handover::{Handover, HoldLimits, Request, Serial, Subscriptions, Weighed};
 use crate::memory::state::LinkEvent;
 use crate::partition::Partition;
@@ -120,6 +120,7 @@ impl Gateway {
                 held_bytes: 1 << 20,
                 heal_page: 3,
                 recovery_limit: 400,
+                kept: KeptBytes::new(1 << 20),
             }),
             state: RefCell::new(State {
                 joined: 0,

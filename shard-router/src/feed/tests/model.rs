@@ -268,13 +268,21 @@ struct World {
     losses: usize,
 }
 
+/// Limits under which what a recovery read brought is kept for a while.
+fn keeping() -> Arc<FeedLimits> {
+    Arc::new(FeedLimits {
+        kept: KeptBytes::new(1 << 16),
+        ..(*limits()).clone()
+    })
+}
+
 impl World {
     /// A world in which nothing is dropped for want of room.
     fn roomy() -> Self {
         let limits = FeedLimits {
             held_messages: 1000,
             held_bytes: 1 << 20,
-            ..(*limits()).clone()
+            ..(*keeping()).clone()
         };
         Self {
             feed: Feed::new(true, Arc::new(limits)),
@@ -290,7 +298,7 @@ impl World {
         };
         Self {
             shard,
-            feed: Feed::new(true, limits()),
+            feed: Feed::new(true, keeping()),
             subscribers: Vec::new(),
             read: None,
             former: None,
