@@ -57,7 +57,7 @@ impl Scenario for Recover {
     }
 
     fn about(&self) -> &'static str {
-        "all clients lose their connections and come back at once while publishing goes on"
+        "all clients lose their connections and return at once while publishing goes on (-o away_ms, spread_ms, fraction, witnesses)"
     }
 
     fn defaults(&self) -> Load {

@@ -128,10 +128,10 @@ impl Client {
             return;
         };
         self.checker.arrived(&label);
-        if label.intended < self.story.returned() {
-            if let Some(whole) = &mut self.whole {
-                *whole = self.run.clock().now();
-            }
+        if label.intended < self.story.returned()
+            && let Some(whole) = &mut self.whole
+        {
+            *whole = self.run.clock().now();
         }
     }
 
