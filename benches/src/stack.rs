@@ -130,6 +130,7 @@ impl Stack {
             let gateway = Gateway::start(&name, &config, options, self.dir.path()).await?;
             self.target.urls.push(gateway.client_url(options.quic)?);
             self.target.apis.push(format!("{}/api", gateway.base));
+            self.target.metrics.push(format!("{}/metrics", gateway.base));
             if options.quic {
                 self.target.certificate.clone_from(&gateway.certificate);
             }
