@@ -14,6 +14,7 @@ mod json;
 mod length;
 mod messagepack;
 mod protobuf;
+mod scratch;
 mod stream;
 
 use bytes::Bytes;

@@ -75,7 +75,14 @@ struct Driver {
 impl Driver {
     /// Connected, under the rules of this file.
     fn ready() -> Self {
-        Self::connected(&context(), &token(None))
+        let mut driver = Self::connected(&context(), &token(None));
+        driver.recovered = Joined {
+            position: Some(Position::new(Epoch::new("fh3k"), Offset(123_456))),
+            publications: (0..10).map(|_| Arc::new(stored_publication())).collect(),
+            recovery: Recovery::Recovered,
+            lane: None,
+        };
+        driver
     }
 
     fn connected(context: &Arc<SessionContext>, token: &str) -> Self {
@@ -93,12 +100,6 @@ impl Driver {
             token: token.into(),
             ..ConnectRequest::default()
         });
-        driver.recovered = Joined {
-            position: Some(Position::new(Epoch::new("fh3k"), Offset(123_456))),
-            publications: (0..10).map(|_| Arc::new(stored_publication())).collect(),
-            recovery: Recovery::Recovered,
-            lane: None,
-        };
         driver
     }
 

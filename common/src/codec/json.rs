@@ -5,16 +5,13 @@
 
 use bytes::{Buf, Bytes};
 
-use super::DecodeError;
+use super::{DecodeError, scratch};
 use crate::message::field::{Object, object};
 
 /// Cuts the next line that is not blank off the front of `frame`.
 pub(super) fn take_line(frame: &mut Bytes) -> Option<Bytes> {
     while !frame.is_empty() {
-        let end = frame
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .unwrap_or(frame.len());
+        let end = memchr::memchr(b'\n', frame).unwrap_or(frame.len());
         let line = frame.split_to(end);
         if !frame.is_empty() {
             frame.advance(1);
@@ -34,8 +31,10 @@ pub(super) fn decode<M: Object>(line: &[u8]) -> Result<M, DecodeError> {
 }
 
 pub(super) fn encode<M: Object>(message: &M) -> Bytes {
-    let mut line =
-        serde_json::to_vec(message).expect("the keys of messages are text, and memory takes it all");
-    line.push(b'\n');
-    Bytes::from(line)
+    scratch::written(|line| {
+        serde_json::to_writer(&mut *line, message)
+            .expect("the keys of messages are text, and memory takes it all");
+        line.push(b'\n');
+        0
+    })
 }

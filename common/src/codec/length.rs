@@ -3,7 +3,7 @@
 use bytes::{Buf, Bytes};
 use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
-use super::DecodeError;
+use super::{DecodeError, scratch};
 
 /// The bytes of the longest varint.
 const MAX_VARINT: usize = 10;
@@ -29,12 +29,12 @@ fn take_one(frame: &mut Bytes) -> Result<Bytes, DecodeError> {
 /// What `write` appends, preceded by its length. The body is written once: room for the length is left in
 /// front of it, and what is not needed of that is cut off.
 pub(super) fn prefixed(write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
-    let mut buffer = vec![0; MAX_VARINT];
-    write(&mut buffer);
-    let length = (buffer.len() - MAX_VARINT) as u64;
-    let start = MAX_VARINT - encoded_len_varint(length);
-    encode_varint(length, &mut &mut buffer[start..MAX_VARINT]);
-    let mut bytes = Bytes::from(buffer);
-    bytes.advance(start);
-    bytes
+    scratch::written(|buffer| {
+        buffer.resize(MAX_VARINT, 0);
+        write(buffer);
+        let length = (buffer.len() - MAX_VARINT) as u64;
+        let start = MAX_VARINT - encoded_len_varint(length);
+        encode_varint(length, &mut &mut buffer[start..MAX_VARINT]);
+        start
+    })
 }

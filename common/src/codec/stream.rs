@@ -141,7 +141,7 @@ impl StreamDecoder {
             return self.cut_at_length(&bytes[..bytes.len().min(MAX_VARINT)], bytes.len());
         }
         let searched = &bytes[..bytes.len().min((self.limit + 1).saturating_sub(seen))];
-        match searched.iter().position(|&byte| byte == b'\n') {
+        match memchr::memchr(b'\n', searched) {
             Some(at) => Ok(Cut::At(seen + at + 1)),
             None if seen + bytes.len() > self.limit => Err(StreamError::TooLong),
             None => Ok(Cut::Beyond),

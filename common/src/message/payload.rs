@@ -67,7 +67,11 @@ fn as_json(payload: &[u8]) -> Option<&RawValue> {
 
 /// Whether valid JSON has more than [`MAX_DEPTH`] levels.
 fn is_deep(json: &str) -> bool {
-    // Nearly always there are too few brackets for that, which shows without telling strings from the rest.
+    // Nearly always there is too little room or there are too few brackets for that, which shows without telling strings
+    // from the rest.
+    if json.len() <= 2 * MAX_DEPTH {
+        return false;
+    }
     let opens = |byte: u8| matches!(byte, b'[' | b'{');
     if json.bytes().filter(|byte| opens(*byte)).count() <= MAX_DEPTH {
         return false;
@@ -101,7 +105,7 @@ fn skip_string(bytes: &mut impl Iterator<Item = u8>) {
 }
 
 fn has_line_break(json: &str) -> bool {
-    json.bytes().any(|byte| matches!(byte, b'\n' | b'\r'))
+    memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some()
 }
 
 /// The same JSON without line breaks. Within strings JSON has none, and no two tokens need one between them.
