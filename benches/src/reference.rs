@@ -1,26 +1,15 @@
 //! Fixed work that nothing in this repository can make faster or slower: what measured times are divided by.
 //!
 //! A time says as much about the machine as about the program, and on a busy machine more. The ratio of two times that were
-//! measured in turns, within milliseconds, says little about the machine. Two loops, because what slows down computing
-//! and what slows down system calls are different things:
+//! measured in turns, within milliseconds, says little about the machine.
 //!
-//! * [`Computing`]: copies, hashes and branches over a few kilobytes, as codecs, queues and sessions do.
-//! * [`Writing`]: small writes to a socket, and reading what arrives, as connections do.
-//!
-//! They use the standard library alone: a new version of a dependency must not move them.
+//! [`Computing`] copies, hashes and branches over a few kilobytes, as codecs, queues and sessions do. It uses the standard
+//! library alone: a new version of a dependency must not move it.
 
 use std::hint::black_box;
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
 /// Bytes that one step of [`Computing`] goes over: what fits the first cache beside other things.
 const BLOCK: usize = 4096;
-
-/// Bytes of one write of [`Writing`]: a publication as most are.
-const MESSAGE: usize = 160;
-
-/// Writes of one step of [`Writing`], before what they brought is read.
-const WRITES: usize = 32;
 
 /// A loop that computes.
 #[derive(Debug)]
@@ -77,40 +66,6 @@ impl Computing {
     }
 }
 
-/// A loop that writes to a socket, over the loopback interface, and reads from its other end.
-#[derive(Debug)]
-pub struct Writing {
-    here: TcpStream,
-    there: TcpStream,
-    arrived: Vec<u8>,
-}
-
-impl Writing {
-    /// Opens the connection.
-    pub fn open() -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let here = TcpStream::connect(listener.local_addr()?)?;
-        let (there, _) = listener.accept()?;
-        here.set_nodelay(true)?;
-        Ok(Self {
-            here,
-            there,
-            arrived: vec![0; WRITES * MESSAGE],
-        })
-    }
-
-    /// One step: [`Self::WRITES`] writes, and as much is read.
-    pub fn step(&mut self) -> io::Result<()> {
-        for _ in 0..WRITES {
-            self.here.write_all(&[b'x'; MESSAGE])?;
-        }
-        self.there.read_exact(&mut self.arrived)
-    }
-
-    /// Writes of one step.
-    pub const WRITES: usize = WRITES;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,14 +79,5 @@ mod tests {
             seen.insert(computing.random);
         }
         assert_eq!(seen.len(), 1000);
-    }
-
-    #[test]
-    fn what_is_written_arrives() {
-        let mut writing = Writing::open().unwrap();
-        for _ in 0..100 {
-            writing.step().unwrap();
-        }
-        assert!(writing.arrived.iter().all(|byte| *byte == b'x'));
     }
 }

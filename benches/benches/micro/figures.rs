@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use campanile_benches::baseline::{Baseline, Comparison, Kept, Machine};
 
 use crate::operation::Operation;
@@ -41,7 +41,8 @@ fn finish(outcome: Result<bool>) -> ExitCode {
 
 /// Whether nothing has become worse.
 fn compare(operations: &[Operation], path: &Path) -> Result<bool> {
-    let baseline = Baseline::read(path)?;
+    let baseline =
+        Baseline::read(path).context("no figures to compare with; `make bench-baseline` keeps some")?;
     let figures = measure(operations)?;
     let here = Machine::here();
     let (counts, times) = (
