@@ -110,7 +110,8 @@ impl Comparison {
 impl fmt::Display for Comparison {
     /// A table.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self.lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
+        let names = self.lines.iter().map(|line| line.name.len());
+        let width = names.fold("figure".len(), usize::max);
         writeln!(
             f,
             "{:width$}  {:>12}  {:>12}  {:>7}  verdict",
