@@ -97,9 +97,9 @@ mod tests {
                     campanile_connections{transport=\"quic\",codec=\"json\"} 4\n\
                     campanile_connections_opened_total 9\n\
                     campanile_subscriptions 5\n";
-        assert_eq!(sum(text, "campanile_connections").to_string(), "7");
-        assert_eq!(sum(text, "campanile_subscriptions").to_string(), "5");
-        assert_eq!(sum(text, "campanile_channels_subscribed").to_string(), "0");
+        assert_eq!(sum(text, "campanile_connections"), 7.0);
+        assert_eq!(sum(text, "campanile_subscriptions"), 5.0);
+        assert_eq!(sum(text, "campanile_channels_subscribed"), 0.0);
     }
 
     #[test]
