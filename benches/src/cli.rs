@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod load;
 mod target;
 
@@ -8,9 +9,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::compare::Side;
 use crate::execute::Order;
+use crate::report::Output;
 use crate::stack::{StackOptions, guard};
 use crate::{Failure, bare, scenario};
+use compare::CompareArguments;
 use load::LoadArguments;
 use target::TargetArguments;
 
@@ -38,6 +42,8 @@ pub enum Command {
     List,
     /// Start Redis servers and gateways, print how they are reached, and keep them until interrupted
     Stack(Box<StackArguments>),
+    /// Show stored reports again, or make pages of them
+    Report(ReportArguments),
     /// Serve the bare reference loop
     #[command(hide = true)]
     Bare(bare::Options),
@@ -79,18 +85,24 @@ pub struct MeasureArguments {
     /// Processes that make the load
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Run the same on another server in turns, A B A B: a URL, or `bare`, the least that fan-out can cost
-    #[arg(long, value_name = "URL")]
-    pub compare: Option<String>,
-    /// Write everything to this file, as JSON; `-`: to standard output, instead of the table
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Write a page with plots to this file
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
+    #[command(flatten)]
+    compare: CompareArguments,
+    #[command(flatten)]
+    output: Output,
     /// Say nothing until the end
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// Stored reports, and what to make of them.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Reports that `--json` has written; several are shown side by side
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 impl MeasureArguments {
@@ -108,6 +120,19 @@ impl MeasureArguments {
             stack: self.target.stack(),
             workers: self.workers.max(1),
         })
+    }
+}
+
+impl MeasureArguments {
+    /// The server to compare with, if one was named, and how many rounds.
+    pub fn comparison(&self) -> Result<Option<(Side, usize)>, Failure> {
+        self.compare.comparison()
+    }
+
+    /// Where the result goes.
+    #[must_use]
+    pub const fn output(&self) -> &Output {
+        &self.output
     }
 }
 

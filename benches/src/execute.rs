@@ -53,6 +53,5 @@ async fn run(plan: &Plan, target: &Target, progress: &mut Progress) -> Result<Re
     let outcome = controller.conduct(plan.clone(), target.clone()).await;
     worker.abort();
     let outcome = outcome?;
-    let figures = scenario::find(&plan.scenario)?.figures(&outcome);
-    Ok(Report { figures, outcome })
+    Ok(Report::new(scenario::find(&plan.scenario)?, outcome))
 }

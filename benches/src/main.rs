@@ -1,15 +1,15 @@
 //! The `campanile-bench` binary.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use campanile_benches::cli::{Cli, Command, MeasureArguments, list};
+use campanile_benches::compare::compare;
 use campanile_benches::execute::execute;
+use campanile_benches::report::Document;
 use campanile_benches::report::progress::Progress;
-use campanile_benches::report::{Report, html, json, table};
 use campanile_benches::stack::{Stack, StackOptions, guard};
-use campanile_benches::{Failure, bare, compare, limits};
+use campanile_benches::{Failure, bare, limits};
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Guard { parent, program }) => Err(guard::become_child(parent, &program)),
         // Alone in its process, without the threads of a runtime.
         Some(Command::Bare(options)) => bare::serve_and_tell(options).map(|()| true),
+        Some(Command::Report(report)) => report.output.tell_again(&report.files).map(|()| true),
         None => with_runtime(measure(&cli.measure)),
     };
     match held {
@@ -88,38 +89,27 @@ async fn interrupted() {
 /// Whether every promise was kept.
 async fn measure(arguments: &MeasureArguments) -> Result<bool, Failure> {
     let order = arguments.order()?;
-    if let Some(with) = &arguments.compare {
-        return compare::compare(&order, with).await;
-    }
     let mut progress = if arguments.quiet {
         Progress::silent()
     } else {
         Progress::default()
     };
-    let report = tokio::select! {
-        report = Box::pin(execute(&order, &mut progress)) => report?,
+    let measured = async {
+        Ok::<_, Failure>(match arguments.comparison()? {
+            None => Document::Run(Box::new(Box::pin(execute(&order, &mut progress)).await?)),
+            Some((with, rounds)) => {
+                let comparison = Box::pin(compare(&order, &with, rounds, &mut progress)).await?;
+                Document::Comparison(Box::new(comparison))
+            }
+        })
+    };
+    let document = tokio::select! {
+        document = measured => document?,
         () = interrupted() => return Err(Failure::Interrupted),
     };
-    tell(&report, arguments)?;
-    Ok(report.outcome.held())
-}
-
-fn tell(report: &Report, arguments: &MeasureArguments) -> Result<(), Failure> {
-    if let Some(file) = &arguments.html {
-        write(file, &html::page(report))?;
-    }
-    match &arguments.json {
-        Some(file) if file == Path::new("-") => print(&json::text(report)).map(drop),
-        Some(file) => {
-            write(file, &json::text(report))?;
-            print(&table::text(report)).map(drop)
-        }
-        None => print(&table::text(report)).map(drop),
-    }
-}
-
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(file, text).map_err(|error| Failure::run(format!("{}: {error}", file.display())))
+    let held = document.held();
+    arguments.output().tell(document)?;
+    Ok(held)
 }
 
 fn print(text: &str) -> Result<bool, Failure> {
