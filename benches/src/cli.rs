@@ -69,7 +69,7 @@ impl StackArguments {
     /// What the stack is made of.
     #[must_use]
     pub fn options(&self) -> StackOptions {
-        self.target.stack()
+        self.target.stack(&StackOptions::default())
     }
 }
 
@@ -117,7 +117,7 @@ impl MeasureArguments {
         Ok(Order {
             plan,
             target: self.target.target()?,
-            stack: self.target.stack(),
+            stack: self.target.stack(&scenario.stack()),
             workers: self.workers.max(1),
         })
     }

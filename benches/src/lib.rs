@@ -12,6 +12,7 @@
 //! - [`run`]: the [`Run`](run::Run) that a scenario is handed: its plan, clocks, phases, meters.
 //! - [`plan`] and [`target`]: what to do, and whom to do it to.
 //! - [`client`]: thousands of small clients; [`publisher`]: publications at a pace, and what became of them.
+//! - [`admin`]: the server API, for what a scenario asks beside its load.
 //! - [`pace`], [`payload`], [`check`]: when something is meant to happen, what a publication says of itself, and whether every
 //!   one of them arrived.
 //! - [`workers`]: the controller and its workers, in this process, in others, or on other machines.
@@ -37,6 +38,7 @@
 //!                            Outcome ─▶ Scenario::figures ─▶ Report ─▶ table, JSON, HTML
 //! ```
 
+pub mod admin;
 pub mod bare;
 pub mod baseline;
 pub mod callgrind;

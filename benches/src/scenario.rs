@@ -21,6 +21,7 @@ use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::run::Run;
+use crate::stack::StackOptions;
 
 /// A kind of load, and what is told from it.
 pub trait Scenario: Send + Sync {
@@ -32,6 +33,11 @@ pub trait Scenario: Send + Sync {
 
     /// How much of what, unless the user says otherwise.
     fn defaults(&self) -> Load;
+
+    /// What a local stack is made of, unless the user says otherwise.
+    fn stack(&self) -> StackOptions {
+        StackOptions::default()
+    }
 
     /// What is wrong with this load, for this scenario. Asked before anything begins.
     fn check(&self, load: &Load) -> Result<(), Failure> {

@@ -34,6 +34,8 @@ pub struct StackOptions {
     pub codec: CodecName,
     /// Whether clients connect over QUIC.
     pub quic: bool,
+    /// Whether it is kept who is in the channels without a stream.
+    pub presence: bool,
 }
 
 impl Default for StackOptions {
@@ -46,6 +48,7 @@ impl Default for StackOptions {
             settings: Vec::new(),
             codec: CodecName::default(),
             quic: false,
+            presence: false,
         }
     }
 }
@@ -124,7 +127,7 @@ impl Stack {
                 }
             }
         }
-        let config = config::text(&self.target, store.as_deref());
+        let config = config::text(&self.target, store.as_deref(), options.presence);
         for number in 1..=options.gateways.max(1) {
             let name = format!("gateway-{number}");
             let gateway = Gateway::start(&name, &config, options, self.dir.path()).await?;

@@ -58,15 +58,16 @@ pub(super) struct TargetArguments {
     /// Metrics of a gateway, to tell what it counted: `http://host:8000/metrics`
     #[arg(long, value_name = "URL", requires = "url")]
     metrics: Vec<String>,
-    /// Redis servers that are started as shards; 0: the gateway holds the channels itself
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
-    shards: usize,
-    /// Redis servers that are started and are no shards yet
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "url")]
-    spare_shards: usize,
-    /// Gateways that are started
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "url")]
-    gateways: usize,
+    /// Redis servers that are started as shards; 0: the gateway holds the channels itself. By default one, or what the
+    /// scenario needs
+    #[arg(long, value_name = "N", conflicts_with = "url")]
+    shards: Option<usize>,
+    /// Redis servers that are started and are no shards yet. By default none, or what the scenario needs
+    #[arg(long, value_name = "N", conflicts_with = "url")]
+    spare_shards: Option<usize>,
+    /// Gateways that are started. By default one, or what the scenario needs
+    #[arg(long, value_name = "N", conflicts_with = "url")]
+    gateways: Option<usize>,
     /// The gateway's program; default: `campanile` beside this one
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     gateway_binary: Option<PathBuf>,
@@ -100,16 +101,17 @@ impl TargetArguments {
         }))
     }
 
-    /// What a local stack is made of, if one is needed.
-    pub(super) fn stack(&self) -> StackOptions {
+    /// What a local stack is made of, if one is needed; `defaults` where the user does not say.
+    pub(super) fn stack(&self, defaults: &StackOptions) -> StackOptions {
         StackOptions {
-            shards: self.shards,
-            spares: self.spare_shards,
-            gateways: self.gateways,
+            shards: self.shards.unwrap_or(defaults.shards),
+            spares: self.spare_shards.unwrap_or(defaults.spares),
+            gateways: self.gateways.unwrap_or(defaults.gateways),
             gateway_binary: self.gateway_binary.clone(),
             settings: self.settings.clone(),
             codec: self.codec,
             quic: self.quic,
+            presence: defaults.presence,
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Ended<L> {
     pub number: usize,
     /// Its listener.
     pub listener: L,
+    /// Whether it had a connection in the end.
+    pub connected: bool,
     /// How its connection ended last, if the server or the network did that.
     pub closed: Option<Closed>,
 }

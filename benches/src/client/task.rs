@@ -73,19 +73,28 @@ impl<L: Listener> Task<L> {
     /// Lives until it is told to leave. The first attempt to connect is meant for `intended`.
     pub(super) async fn live(mut self, intended: Instant) -> Ended<L> {
         let mut then = Then::Connect(intended);
+        let mut connected = false;
         loop {
             then = match then {
-                Then::Connect(intended) => match self.connect(intended).await {
-                    Some(live) => self.serve(live).await,
-                    None => Then::Leave,
-                },
-                Then::Wait => self.wait().await,
+                Then::Connect(intended) => {
+                    let live = self.connect(intended).await;
+                    connected = live.is_some();
+                    match live {
+                        Some(live) => self.serve(live).await,
+                        None => Then::Leave,
+                    }
+                }
+                Then::Wait => {
+                    connected = false;
+                    self.wait().await
+                }
                 Then::Leave => break,
             }
         }
         Ended {
             number: self.number,
             listener: self.listener,
+            connected,
             closed: self.closed,
         }
     }

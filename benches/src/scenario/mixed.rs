@@ -1,15 +1,43 @@
 //! `mixed`: a bit of everything at once.
+//!
+//! One channel that everybody watches, rooms of ten, a private channel for each client, streams; published through the API
+//! and by clients; clients that come and go; history and presence that are read; and in the middle of it a shard joins and
+//! another is drained. Each part is checked as in its own scenario.
+
+mod reads;
+mod through_api;
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::reshard::figures;
+use super::reshard::number;
+use super::reshard::operator::Fault;
+use super::reshard::play::{self, Play};
+use super::reshard::watcher::Channel;
 use super::{Figure, Scenario};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::run::Run;
+use crate::stack::StackOptions;
+
+/// Clients in a room.
+const ROOM: usize = 10;
+/// Streams that a visitor watches.
+const VISITED: usize = 5;
 
 /// `mixed`.
 pub(super) struct Mixed;
+
+/// The channels of a run, by what they are for.
+struct Channels {
+    everybody: Channel,
+    rooms: Vec<Channel>,
+    private: Vec<Channel>,
+    streams: Vec<Channel>,
+}
 
 impl Scenario for Mixed {
     fn name(&self) -> &'static str {
@@ -17,20 +45,138 @@ impl Scenario for Mixed {
     }
 
     fn about(&self) -> &'static str {
-        "a bit of everything at once"
+        "fan-out, rooms, private channels, streams, churn, recoveries, reads, and shards that come and go, all at once"
     }
 
     fn defaults(&self) -> Load {
-        Load::default()
+        let options = [
+            ("rounds", "1"),
+            ("visitors", "100"),
+            ("everybody_rate", "5"),
+            ("reads", "50"),
+            ("ballast", "5000"),
+            ("ballast_each", "10"),
+        ];
+        Load {
+            connections: 1_000,
+            channels: 500,
+            rate: 1_000.0,
+            publishers: 16,
+            duration: Duration::from_secs(5),
+            options: options
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Load::default()
+        }
+    }
+
+    fn stack(&self) -> StackOptions {
+        StackOptions {
+            shards: 3,
+            spares: 1,
+            gateways: 2,
+            presence: true,
+            ..StackOptions::default()
+        }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        Fault::of(load)?;
+        for key in ["rounds", "reads", "everybody_rate"] {
+            number(load, key)?;
+        }
+        let others = load.publishers + number(load, "visitors")?;
+        if load.connections <= others {
+            return Err(Failure::usage(format!(
+                "--connections {}: {others} of them publish and come and go, and somebody has to watch",
+                load.connections
+            )));
+        }
+        Ok(())
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("mixed cannot be run yet")) })
+        Box::pin(carry_out(run))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
+        let mut figures = figures::figures(outcome);
+        figures.extend(reads::figures(outcome));
+        figures
+    }
+}
+
+async fn carry_out(run: &Run) -> Result<(), Failure> {
+    let (load, share) = (&run.plan().load, run.share());
+    let channels = Channels::of(run);
+    let own = |channels: &[Channel]| channels[share.range(channels.len())].to_vec();
+    let (rooms, private, streams) = (
+        own(&channels.rooms),
+        own(&channels.private),
+        own(&channels.streams),
+    );
+    let everybody = if share.index == 0 {
+        vec![channels.everybody.clone()]
+    } else {
         Vec::new()
+    };
+    let (rate, reads) = (share.rate(load.rate), share.range(number(load, "reads")?).len());
+    let everybody_rate = number(load, "everybody_rate")? as f64;
+    let (seen, room) = (channels.streams.clone(), channels.rooms.clone());
+    let first = share.range(load.connections).start;
+    let visitors = share.range(number(load, "visitors")?).len();
+    let publishers = load.publishers;
+    let play = Play {
+        visitors,
+        feeds: vec![
+            (everybody, everybody_rate),
+            (private, rate / 5.0),
+            (streams, rate / 2.0),
+        ],
+        more: vec![
+            Box::new(move |run, stop| through_api::publish(run, rooms, rate * 0.3, stop)),
+            Box::new(move |run, stop| reads::read(run, seen, room, reads, stop)),
+        ],
+        part: Box::new(move |client| match client - first {
+            index if index < publishers => Vec::new(),
+            index => channels.part(client, index < publishers + visitors),
+        }),
+    };
+    play::carry_out(run, play).await
+}
+
+impl Channels {
+    fn of(run: &Run) -> Self {
+        let load = &run.plan().load;
+        // Behind the ballast's, whose indices follow those of the plan's channels.
+        let mut next = load.channels + number(load, "ballast").unwrap_or(0);
+        let mut some = |count: usize| {
+            let indices = next..next + count;
+            next += count;
+            let channel = |index| Channel::new(run, u32::try_from(index).unwrap_or(u32::MAX), false);
+            indices.map(channel).collect::<Vec<_>>()
+        };
+        let everybody = some(1).remove(0);
+        let rooms = some(load.connections.div_ceil(ROOM));
+        let private = some(load.connections);
+        let streams = 0..u32::try_from(load.channels).unwrap_or(u32::MAX);
+        Self {
+            everybody,
+            rooms,
+            private,
+            streams: streams.map(|index| Channel::new(run, index, true)).collect(),
+        }
+    }
+
+    /// What a client watches.
+    fn part(&self, client: usize, visits: bool) -> Vec<Channel> {
+        let count = if visits { VISITED } else { 1 }.min(self.streams.len());
+        let stream = |step: usize| self.streams[(client + step * 97) % self.streams.len()].clone();
+        let mut part: Vec<_> = (0..count).map(stream).collect();
+        part.dedup_by_key(|channel| channel.index);
+        part.push(self.everybody.clone());
+        part.push(self.rooms[client / ROOM].clone());
+        part.push(self.private[client].clone());
+        part
     }
 }

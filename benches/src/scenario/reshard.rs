@@ -1,4 +1,25 @@
 //! `reshard`: shards are added and drained under load.
+//!
+//! Publications go to all channels at a steady pace, half of which keep a stream. Watchers are connected all the time;
+//! visitors break their connections and come back with their positions, over and over. Beside them lies ballast: streams
+//! that nobody watches and that move like the others. First comes a calm while, to compare with; then a shard joins, and
+//! the first one is drained.
+//!
+//! What is promised of planned moves: everything accepted reaches every watcher once and in order, offsets have no holes,
+//! nobody is disconnected or unsubscribed, nobody is told `recovered=false`, no publication is refused, and the ballast
+//! arrives whole under its old epoch.
+
+mod ballast;
+pub(super) mod figures;
+pub(super) mod moving;
+pub(super) mod operator;
+pub(super) mod play;
+pub(super) mod settle;
+pub(super) mod traffic;
+pub(super) mod visits;
+pub(super) mod watcher;
+
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -7,9 +28,26 @@ use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::run::Run;
+use crate::stack::StackOptions;
+use operator::Fault;
+use play::Play;
+use watcher::Channel;
+
+/// Channels that a visitor watches.
+const VISITED: usize = 10;
 
 /// `reshard`.
 pub(super) struct Reshard;
+
+/// Who does what among this worker's clients: publishers come first, then visitors, then watchers.
+#[derive(Clone, Copy, Debug)]
+struct Cast {
+    /// The number of the first client.
+    first: usize,
+    publishers: usize,
+    visitors: usize,
+    watchers: usize,
+}
 
 impl Scenario for Reshard {
     fn name(&self) -> &'static str {
@@ -21,16 +59,126 @@ impl Scenario for Reshard {
     }
 
     fn defaults(&self) -> Load {
-        Load::default()
+        let options = [
+            ("rounds", "1"),
+            ("visitors", "40"),
+            ("ballast", "20000"),
+            ("ballast_each", "20"),
+        ];
+        Load {
+            connections: 320,
+            channels: 4_000,
+            rate: 2_000.0,
+            publishers: 16,
+            duration: Duration::from_secs(5),
+            options: options
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            ..Load::default()
+        }
+    }
+
+    fn stack(&self) -> StackOptions {
+        StackOptions {
+            shards: 3,
+            spares: 1,
+            gateways: 2,
+            ..StackOptions::default()
+        }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        Fault::of(load)?;
+        number(load, "rounds")?;
+        let others = load.publishers + number(load, "visitors")?;
+        if load.connections <= others {
+            return Err(Failure::usage(format!(
+                "--connections {}: {others} of them publish and come and go, and somebody has to watch",
+                load.connections
+            )));
+        }
+        Ok(())
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
-        let _ = run;
-        Box::pin(async { Err(Failure::usage("reshard cannot be run yet")) })
+        Box::pin(carry_out(run))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let _ = outcome;
-        Vec::new()
+        figures::figures(outcome)
     }
+}
+
+async fn carry_out(run: &Run) -> Result<(), Failure> {
+    let channels = channels(run);
+    let cast = Cast::of(run)?;
+    let own = channels[run.share().range(channels.len())].to_vec();
+    let seed = run.plan().seed;
+    let play = Play {
+        part: Box::new(move |client| cast.part(client, &channels, seed)),
+        visitors: cast.visitors,
+        feeds: vec![(own, run.share().rate(run.plan().load.rate))],
+        more: Vec::new(),
+    };
+    play::carry_out(run, play).await
+}
+
+/// Every other one keeps a stream.
+fn channels(run: &Run) -> Vec<Channel> {
+    let indices = 0..u32::try_from(run.plan().load.channels).unwrap_or(u32::MAX);
+    indices
+        .map(|index| Channel::new(run, index, index % 2 == 0))
+        .collect()
+}
+
+impl Cast {
+    fn of(run: &Run) -> Result<Self, Failure> {
+        let load = &run.plan().load;
+        let own = run.share().range(load.connections);
+        let visitors = run.share().range(number(load, "visitors")?).len();
+        let publishers = load.publishers;
+        let watchers = own.len().saturating_sub(publishers + visitors);
+        if watchers == 0 {
+            return Err(Failure::usage(
+                "more --connections are needed, so that each worker has some that watch",
+            ));
+        }
+        Ok(Self {
+            first: own.start,
+            publishers,
+            visitors,
+            watchers,
+        })
+    }
+
+    /// What the client of this number watches. The watchers of each worker watch every channel together; visitors some
+    /// streams, chosen by the seed.
+    fn part(&self, number: usize, channels: &[Channel], seed: u64) -> Vec<Channel> {
+        let index = number - self.first;
+        if index < self.publishers {
+            return Vec::new();
+        }
+        if index < self.publishers + self.visitors {
+            let first = usize::try_from(seed)
+                .unwrap_or(0)
+                .wrapping_add(number.wrapping_mul(7919));
+            let streams: Vec<_> = channels.iter().filter(|channel| channel.stream).collect();
+            let count = VISITED.min(streams.len());
+            return (0..count)
+                .map(|step| streams[first.wrapping_add(step) % streams.len()].clone())
+                .collect();
+        }
+        let watcher = index - self.publishers - self.visitors;
+        channels
+            .iter()
+            .skip(watcher)
+            .step_by(self.watchers)
+            .cloned()
+            .collect()
+    }
+}
+
+/// An option that is a number; 0 if it is not given.
+pub(super) fn number(load: &Load, key: &str) -> Result<usize, Failure> {
+    Ok(load.option(key)?.unwrap_or(0))
 }

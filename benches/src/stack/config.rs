@@ -11,7 +11,9 @@ pub(super) const NAMESPACE: &str = "bench";
 pub(super) const STREAM_NAMESPACE: &str = "stream";
 
 /// The configuration file of every gateway.
-pub(super) fn text(target: &Target, store: Option<&str>) -> String {
+pub(super) fn text(target: &Target, store: Option<&str>, presence: bool) -> String {
+    let mut plain = namespace(NAMESPACE);
+    plain["presence"] = json!(presence);
     let mut stream = namespace(STREAM_NAMESPACE);
     stream["history_size"] = json!(1_000);
     stream["history_ttl"] = json!("300s");
@@ -25,7 +27,7 @@ pub(super) fn text(target: &Target, store: Option<&str>) -> String {
             "rate_limit": { "commands_per_second": 0 },
             "channel_limit": 1_000,
         },
-        "channel": { "namespaces": [namespace(NAMESPACE), stream] },
+        "channel": { "namespaces": [plain, stream] },
         "quic": { "enabled": true, "generated_certificate": true },
         "log": { "level": "warn" },
     });
