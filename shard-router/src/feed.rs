@@ -448,6 +448,7 @@ impl Feed {
         self.window.clear();
         self.kept = None;
         self.reads.recent = 0;
+        self.reads.gone = Offset::ZERO;
         self.reads.recent_wanted |= self.reads.pins > 0;
     }
 }

@@ -147,8 +147,8 @@ impl Feed {
         if asked.offset >= self.window.floor(delivered.offset) {
             return Some(Ok(self.window.after(asked.offset)));
         }
-        self.has_recent(ticket)
-            .then_some(Err(LossReason::PositionExpired))
+        let expired = asked.offset < self.reads.gone || self.has_recent(ticket);
+        expired.then_some(Err(LossReason::PositionExpired))
     }
 
     fn recover_latest(

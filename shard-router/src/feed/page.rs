@@ -88,6 +88,7 @@ impl Feed {
         let split = publications.partition_point(|publication| publication.offset <= delivered);
         let (older, newer) = publications.split_at(split);
         if pending.read == Read::Recent {
+            self.reads.gone = self.bottom(publications);
             self.window.backfill(older, delivered);
             self.window.trim(self.window_bounds());
         }
@@ -104,6 +105,16 @@ impl Feed {
                 return;
             }
             self.deliver(Arc::clone(publication), publication.offset, out);
+        }
+    }
+
+    /// Up to where the stream has nothing any more, by the answer to a [`Read::Recent`]. A full page does not say.
+    fn bottom(&self, publications: &[Arc<Publication>]) -> Offset {
+        let is_full = publications.len() >= usize::try_from(self.limits.recovery_limit).unwrap_or(usize::MAX);
+        match publications.first() {
+            _ if is_full => Offset::ZERO,
+            Some(first) => Offset(first.offset.get().saturating_sub(1)),
+            None => self.known_top,
         }
     }
 

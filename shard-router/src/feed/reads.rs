@@ -59,6 +59,9 @@ pub(super) struct Reads {
     pub(super) void: ReadNumber,
     /// The last completed [`Read::Recent`] whose publications are still in the window; 0: none.
     pub(super) recent: ReadNumber,
+    /// What that read showed to be gone: nothing up to here is in the stream any more. Of thousands who have missed too
+    /// much, one finds out by a read, and the others by this.
+    pub(super) gone: Offset,
     /// The number of the recent read under way.
     pub(super) recent_pending: Option<ReadNumber>,
     pub(super) recent_wanted: bool,

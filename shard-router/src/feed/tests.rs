@@ -429,6 +429,33 @@ fn a_position_that_was_trimmed_is_not_recovered() {
 }
 
 #[test]
+fn one_read_tells_everybody_that_their_position_was_trimmed() {
+    let (mut feed, mut out) = live(9);
+    let mut first = Ticket::default();
+    assert!(feed.join(Some(&stream(at("e", 4))), 8, &mut first).is_none());
+    let pending = feed.begin(Read::Recent);
+    feed.complete(pending, page("e", 9, [9, 8, 7]), &mut out);
+    feed.join(Some(&stream(at("e", 4))), 8, &mut first).unwrap();
+    feed.forget(&mut first);
+
+    let mut second = Ticket::default();
+    let joined = feed.join(Some(&stream(at("e", 5))), 8, &mut second).unwrap();
+    assert_eq!(
+        joined.outcome,
+        Some(RecoveryOutcome::Lost(LossReason::PositionExpired))
+    );
+    assert_eq!((feed.need(), second.took_read()), (Need::Nothing, false));
+
+    // What is known of the stream of one epoch says nothing of another.
+    feed.detached();
+    assert!(
+        feed.join(Some(&stream(at("e", 5))), 8, &mut Ticket::default())
+            .is_none()
+    );
+    assert_eq!(feed.reads.gone, Offset::ZERO);
+}
+
+#[test]
 fn a_position_ahead_of_this_gateway_waits_for_the_owners_word() {
     let (mut feed, mut out) = live(5);
     let mut ticket = Ticket::default();
