@@ -13,6 +13,7 @@ use crate::compare::Side;
 use crate::execute::Order;
 use crate::report::Output;
 use crate::stack::{StackOptions, guard};
+use crate::workers::CrewOptions;
 use crate::{Failure, bare, scenario};
 use compare::CompareArguments;
 use load::LoadArguments;
@@ -44,6 +45,8 @@ pub enum Command {
     Stack(Box<StackArguments>),
     /// Show stored reports again, or make pages of them
     Report(ReportArguments),
+    /// Make a part of the load for a controller, which waits for it with --expect
+    Worker(WorkerArguments),
     /// Serve the bare reference loop
     #[command(hide = true)]
     Bare(bare::Options),
@@ -73,6 +76,25 @@ impl StackArguments {
     }
 }
 
+/// Whose load to make.
+#[derive(Debug, Args)]
+pub struct WorkerArguments {
+    /// Where the controller waits
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        required_unless_present = "stdio",
+        requires = "token"
+    )]
+    pub join: Option<String>,
+    /// What the controller has printed
+    #[arg(long, env = "CAMPANILE_BENCH_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The controller is the parent
+    #[arg(long, hide = true, conflicts_with = "join")]
+    pub stdio: bool,
+}
+
 /// What to measure, and how it is told.
 #[derive(Debug, Args)]
 pub struct MeasureArguments {
@@ -82,9 +104,20 @@ pub struct MeasureArguments {
     load: LoadArguments,
     #[command(flatten)]
     target: TargetArguments,
-    /// Processes that make the load
-    #[arg(long, default_value_t = 1)]
+    /// Processes of this machine that make the load; 0: only those that join
+    #[arg(long, value_name = "N", default_value_t = 1)]
     workers: usize,
+    /// Workers that join from other machines: how to is printed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    expect: usize,
+    /// Where they join
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "0.0.0.0:7117",
+        requires = "expect"
+    )]
+    listen: String,
     #[command(flatten)]
     compare: CompareArguments,
     #[command(flatten)]
@@ -118,7 +151,11 @@ impl MeasureArguments {
             plan,
             target: self.target.target()?,
             stack: self.target.stack(&scenario.stack()),
-            workers: self.workers.max(1),
+            crew: CrewOptions {
+                workers: self.workers,
+                expect: self.expect,
+                listen: self.listen.clone(),
+            },
         })
     }
 }

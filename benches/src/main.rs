@@ -3,13 +3,13 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use campanile_benches::cli::{Cli, Command, MeasureArguments, list};
+use campanile_benches::cli::{Cli, Command, MeasureArguments, WorkerArguments, list};
 use campanile_benches::compare::compare;
 use campanile_benches::execute::execute;
 use campanile_benches::report::Document;
 use campanile_benches::report::progress::Progress;
 use campanile_benches::stack::{Stack, StackOptions, guard};
-use campanile_benches::{Failure, bare, limits};
+use campanile_benches::{Failure, bare, limits, workers};
 use clap::Parser as _;
 use mimalloc::MiMalloc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let held = match cli.command {
         Some(Command::List) => print(&list()),
         Some(Command::Stack(arguments)) => with_runtime(keep_up(&arguments.options())),
+        Some(Command::Worker(arguments)) => with_runtime(work(arguments)),
         Some(Command::Guard { parent, program }) => Err(guard::become_child(parent, &program)),
         // Alone in its process, without the threads of a runtime.
         Some(Command::Bare(options)) => bare::serve_and_tell(options).map(|()| true),
@@ -43,6 +44,14 @@ fn main() -> ExitCode {
 
 fn with_runtime(task: impl Future<Output = Result<bool, Failure>>) -> Result<bool, Failure> {
     tokio::runtime::Runtime::new()?.block_on(Box::pin(task))
+}
+
+async fn work(arguments: WorkerArguments) -> Result<bool, Failure> {
+    match (arguments.join, arguments.token) {
+        (Some(controller), Some(token)) => workers::join(&controller, token).await?,
+        _ => workers::over_stdio().await?,
+    }
+    Ok(true)
 }
 
 /// Keeps a stack until the user has had enough.

@@ -44,11 +44,11 @@ struct Inner {
     assignment: Assignment,
     clock: Clock,
     recorder: Recorder,
-    link: Link,
+    link: Arc<Link>,
 }
 
 impl Run {
-    pub(crate) fn new(assignment: Assignment, clock: Clock, link: Link) -> Self {
+    pub(crate) fn new(assignment: Assignment, clock: Clock, link: Arc<Link>) -> Self {
         let recorder = Recorder::new(clock);
         Self {
             inner: Arc::new(Inner {
@@ -176,9 +176,5 @@ impl Run {
     /// What was recorded; nothing is afterwards.
     pub(crate) fn into_recording(self) -> Recording {
         self.inner.recorder.take()
-    }
-
-    pub(crate) fn link(&self) -> &Link {
-        &self.inner.link
     }
 }

@@ -80,10 +80,9 @@ impl From<CodecName> for campanile_common::Codec {
 impl Target {
     /// The dialer for the clients of one of the URLs.
     pub fn dialer(&self, url: &str, source: Option<IpAddr>) -> Result<Arc<dyn Dial>, Failure> {
-        // Until the client crate takes one, connections come from where the system likes.
-        let _ = source;
         let options = DialOptions {
             tls: self.tls()?,
+            local_address: source,
             ..DialOptions::default()
         };
         dialer(&[url], &options).map_err(|error| Failure::usage(error.to_string()))

@@ -5,9 +5,13 @@
 //! on another machine; they all speak the same messages.
 
 mod controller;
+mod crew;
+mod door;
 mod protocol;
+mod wire;
 mod worker;
 
-pub(crate) use controller::Controller;
+pub use crew::{Crew, CrewOptions};
+pub use door::join;
 pub use protocol::{FromWorker, ToWorker, VERSION};
-pub(crate) use worker::serve;
+pub use worker::over_stdio;

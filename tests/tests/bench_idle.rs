@@ -11,6 +11,7 @@ use campanile_benches::report::progress::Progress;
 use campanile_benches::scenario;
 use campanile_benches::stack::StackOptions;
 use campanile_benches::target::Target;
+use campanile_benches::workers::CrewOptions;
 use campanile_tests::gateway::{API_KEY, Gateway, GatewayConfig};
 use serde_json::json;
 
@@ -55,7 +56,7 @@ async fn run(name: &str, gateway: &Gateway, change: impl FnOnce(&mut Load)) -> R
             ..Target::default()
         }),
         stack: StackOptions::default(),
-        workers: 1,
+        crew: CrewOptions::default(),
     };
     Ok(execute(&order, &mut Progress::silent()).await?)
 }

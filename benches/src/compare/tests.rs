@@ -7,6 +7,7 @@ use crate::report::example::report;
 use crate::scenario::{Better, Figure, Unit};
 use crate::stack::StackOptions;
 use crate::target::Target;
+use crate::workers::CrewOptions;
 use crate::{Promise, Violation};
 
 fn with_figures(figures: &[(&str, f64)]) -> Report {
@@ -129,7 +130,7 @@ fn the_other_server_gets_no_publications_of_the_first_ones_api() {
         },
         target: Some(first),
         stack: StackOptions::default(),
-        workers: 1,
+        crew: CrewOptions::default(),
     };
     order.plan.load.publish_via = PublishVia::Api;
     let mut other = Server {

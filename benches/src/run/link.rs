@@ -62,6 +62,11 @@ impl Link {
         });
     }
 
+    /// What the controller says next, between runs.
+    pub(crate) async fn hear(&self) -> Option<ToWorker> {
+        self.down.lock().await.recv().await
+    }
+
     /// Says something that is not answered.
     pub(crate) async fn say(&self, message: FromWorker) -> Result<(), Failure> {
         self.up.send(message).await.map_err(|_| gone())

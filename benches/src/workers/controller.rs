@@ -1,5 +1,7 @@
 //! The controller's part of a run.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -22,7 +24,7 @@ const LOOKS: Duration = Duration::from_millis(500);
 
 /// Leads workers through a run.
 pub(crate) struct Controller<'a> {
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: &'a mut [Port],
     pub(crate) clock: Clock,
     pub(crate) progress: &'a mut Progress,
 }
@@ -69,11 +71,12 @@ impl Controller<'_> {
 
     /// From one point where all workers meet to the next; false at the end.
     async fn step(&mut self, gathered: &mut Gathered) -> Result<bool, Failure> {
-        let mut said = Vec::new();
-        for worker in 0..self.ports.len() {
-            said.push(self.hear(worker, gathered).await?);
+        let mut said: Vec<Option<FromWorker>> = self.ports.iter().map(|_| None).collect();
+        while said.iter().any(Option::is_none) {
+            let (worker, message) = self.hear(&said, gathered).await?;
+            said[worker] = Some(message);
         }
-        let mut said = said.into_iter();
+        let mut said = said.into_iter().flatten();
         match said.next() {
             None => Err(Failure::usage("a run needs a worker")),
             Some(FromWorker::Arrived { at }) => {
@@ -98,11 +101,25 @@ impl Controller<'_> {
         }
     }
 
-    /// What this worker says next that matters to the others. Others may say more meanwhile: it waits in their queues.
-    async fn hear(&mut self, worker: usize, gathered: &mut Gathered) -> Result<FromWorker, Failure> {
+    /// What one of those says that have not `said` anything yet that matters to the others.
+    async fn hear(
+        &mut self,
+        said: &[Option<FromWorker>],
+        gathered: &mut Gathered,
+    ) -> Result<(usize, FromWorker), Failure> {
         loop {
-            let message = tokio::select! {
-                message = self.ports[worker].from.recv() => message,
+            let next = poll_fn(|cx| {
+                for (worker, port) in self.ports.iter_mut().enumerate() {
+                    if said[worker].is_none()
+                        && let Poll::Ready(message) = port.from.poll_recv(cx)
+                    {
+                        return Poll::Ready((worker, message));
+                    }
+                }
+                Poll::Pending
+            });
+            let (worker, message) = tokio::select! {
+                heard = next => heard,
                 _ = gathered.ticks.tick() => {
                     gathered.watcher.tick(self.clock.now());
                     continue;
@@ -110,11 +127,14 @@ impl Controller<'_> {
             };
             match message {
                 None => return Err(Failure::run(format!("worker {worker} has ended"))),
+                Some(FromWorker::Failed { failure }) if said.len() > 1 => {
+                    return Err(failure.during(&format!("worker {worker}")));
+                }
                 Some(FromWorker::Failed { failure }) => return Err(failure),
                 Some(FromWorker::Progress { done, of, what }) => {
                     self.progress.advance(worker, done, of, &what);
                 }
-                Some(other) => return Ok(other),
+                Some(other) => return Ok((worker, other)),
             }
         }
     }

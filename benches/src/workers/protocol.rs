@@ -76,4 +76,9 @@ pub enum ToWorker {
     Ledger(Ledger),
     /// It is over.
     Stop,
+    /// Whoever wanted to join may not.
+    Refused {
+        /// Why.
+        why: String,
+    },
 }

@@ -1,5 +1,6 @@
 //! From addresses to dialers.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Dial, QuicDialer, Race, WebSocketDialer};
@@ -12,6 +13,9 @@ pub struct DialOptions {
     pub tls: TlsOptions,
     /// More headers for the request of a WebSocket: names and values.
     pub headers: Vec<(String, String)>,
+    /// The address of this machine from which a WebSocket's connection comes; `None`: whichever the system likes. One address
+    /// has only as many connections to a server as there are ports. (Connections over QUIC share a port.)
+    pub local_address: Option<IpAddr>,
 }
 
 /// The dialer for `urls`: `ws://host[:port]/path`, `wss://host[:port]/path` or `quic://host:port`, the one that is liked
@@ -34,7 +38,10 @@ fn single(url: &str, options: &DialOptions) -> Result<Arc<dyn Dial>, OpenError> 
     if url.starts_with("quic://") {
         return Ok(Arc::new(QuicDialer::new(url, &options.tls)?));
     }
-    let dialer = WebSocketDialer::new(url)?.tls(&options.tls);
+    let mut dialer = WebSocketDialer::new(url)?.tls(&options.tls);
+    if let Some(address) = options.local_address {
+        dialer = dialer.local_address(address);
+    }
     let with_headers = options
         .headers
         .iter()

@@ -3,6 +3,7 @@
 mod handshake;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -50,6 +51,13 @@ impl WebSocketDialer {
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, OpenError> {
         handshake::add_header(&mut self.request, name, value)?;
         Ok(self)
+    }
+
+    /// From this address of this machine, to servers of its family alone.
+    #[must_use]
+    pub fn local_address(mut self, address: IpAddr) -> Self {
+        self.place.local = Some(address);
+        self
     }
 
     async fn open(&self, codec: Codec, first: Option<Bytes>) -> Result<Box<dyn Transport>, OpenError> {

@@ -1,11 +1,11 @@
 //! From an address to an open WebSocket.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use campanile_common::Codec;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 pub(super) use tokio_tungstenite::tungstenite::handshake::client::Request;
@@ -69,6 +69,8 @@ pub(super) struct Place {
     port: u16,
     /// The name that the server's certificate must have, where there is TLS.
     certified: Option<ServerName<'static>>,
+    /// The address of this machine to connect from, if it matters.
+    pub(super) local: Option<IpAddr>,
 }
 
 impl Place {
@@ -89,15 +91,24 @@ impl Place {
             host: host.to_owned(),
             port: uri.port_u16().unwrap_or(port),
             certified,
+            local: None,
         })
     }
 
     /// Connects to the first of the host's addresses that answers.
     pub(super) async fn connect(&self, tls: &TlsConnector) -> Result<Box<dyn Io>, OpenError> {
-        let addresses = resolve(&self.host, self.port).await?;
-        let stream = staggered(addresses.into_iter().map(connect), HEAD_START)
-            .await
-            .map_err(first)?;
+        let mut addresses = resolve(&self.host, self.port).await?;
+        if let Some(local) = self.local {
+            addresses.retain(|address| address.is_ipv4() == local.is_ipv4());
+            if addresses.is_empty() {
+                return Err(OpenError::Connect {
+                    address: format!("{}:{}", self.host, self.port),
+                    source: std::io::ErrorKind::AddrNotAvailable.into(),
+                });
+            }
+        }
+        let attempts = addresses.into_iter().map(|address| connect(address, self.local));
+        let stream = staggered(attempts, HEAD_START).await.map_err(first)?;
         let Some(name) = &self.certified else {
             return Ok(Box::new(stream));
         };
@@ -108,9 +119,20 @@ impl Place {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, OpenError> {
+async fn connect(address: SocketAddr, local: Option<IpAddr>) -> Result<TcpStream, OpenError> {
     let connect = async {
-        let stream = TcpStream::connect(&address).await?;
+        let stream = match local {
+            None => TcpStream::connect(&address).await?,
+            Some(local) => {
+                let socket = if local.is_ipv4() {
+                    TcpSocket::new_v4()
+                } else {
+                    TcpSocket::new_v6()
+                }?;
+                socket.bind((local, 0).into())?;
+                socket.connect(address).await?
+            }
+        };
         // Commands are small and are waited for: none may be held back to be sent with the next.
         stream.set_nodelay(true)?;
         Ok(stream)

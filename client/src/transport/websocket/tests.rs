@@ -134,3 +134,25 @@ async fn a_server_that_says_nothing_is_waited_for_until_the_deadline() {
         assert!(matches!(dialer.dial(context).await, Err(OpenError::Timeout)));
     }
 }
+
+#[tokio::test]
+async fn a_connection_comes_from_the_address_that_was_given() {
+    within(Box::pin(async {
+        let (listener, url) = listen("ws").await;
+        let local = "127.0.0.2".parse().unwrap();
+        let dialer = WebSocketDialer::new(&url).unwrap().local_address(local);
+        let serve = async {
+            let (stream, from) = listener.accept().await.unwrap();
+            drop(stream);
+            from
+        };
+        let (_, from) = tokio::join!(dialer.dial(context()), serve);
+        assert_eq!(from.ip(), local);
+        let other_family = WebSocketDialer::new(&url)
+            .unwrap()
+            .local_address("::1".parse().unwrap());
+        let refused = other_family.dial(context()).await.err();
+        assert!(matches!(refused, Some(OpenError::Connect { .. })), "{refused:?}");
+    }))
+    .await;
+}

@@ -1,0 +1,103 @@
+//! Messages on a byte stream: each is a line of JSON.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader,
+};
+
+use super::protocol::{FromWorker, ToWorker};
+use crate::Failure;
+use crate::run::Port;
+
+/// The longest message, between those that know each other: histograms and ledgers of a large run.
+pub(super) const LONGEST: usize = 256 << 20;
+
+/// The next message; `None` at the end.
+pub(super) async fn read<M: DeserializeOwned>(
+    read: &mut BufReader<impl AsyncRead + Unpin>,
+    longest: usize,
+) -> Result<Option<M>, Failure> {
+    let mut line = Vec::new();
+    let limit = longest as u64 + 1;
+    read.take(limit).read_until(b'\n', &mut line).await?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => {
+            let wrong = |error| Failure::run(format!("a message that is not understood: {error}"));
+            serde_json::from_slice(&line).map(Some).map_err(wrong)
+        }
+        Some(_) if line.len() >= longest => Err(Failure::run("a message that is too long")),
+        // It broke off in the middle, as it does when somebody is killed.
+        Some(_) => Ok(None),
+    }
+}
+
+/// Writes a message.
+pub(super) async fn write(
+    write: &mut (impl AsyncWrite + Unpin),
+    message: &impl Serialize,
+) -> Result<(), Failure> {
+    let mut line = serde_json::to_vec(message).map_err(|error| Failure::run(error.to_string()))?;
+    line.push(b'\n');
+    write.write_all(&line).await?;
+    Ok(write.flush().await?)
+}
+
+/// Carries messages between a worker's port and the wire, until the controller is gone.
+pub(super) async fn worker_side(
+    mut from_controller: BufReader<impl AsyncRead + Send + Unpin>,
+    mut to_controller: impl AsyncWrite + Send + Unpin,
+    mut port: Port,
+) -> Result<(), Failure> {
+    let down = async {
+        while let Some(message) = read::<ToWorker>(&mut from_controller, LONGEST).await? {
+            if port.to.send(message).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    let up = async {
+        while let Some(message) = port.from.recv().await {
+            write(&mut to_controller, &message).await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        done = down => done,
+        done = up => done,
+    }
+}
+
+/// Carries messages between the controller's end of a link and the wire, until either side is gone.
+pub(super) async fn controller_side(
+    mut from_worker: BufReader<impl AsyncRead + Send + Unpin>,
+    mut to_worker: impl AsyncWrite + Send + Unpin,
+    link: crate::run::Link,
+) {
+    let up = async {
+        loop {
+            match read::<FromWorker>(&mut from_worker, LONGEST).await {
+                Ok(Some(message)) => link.say(message).await?,
+                // The port sees that nothing more comes.
+                Ok(None) => return Ok(()),
+                Err(failure) => return link.say(FromWorker::Failed { failure }).await,
+            }
+        }
+    };
+    let down = async {
+        while let Some(message) = link.hear().await {
+            write(&mut to_worker, &message).await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    // However it ends: dropping the link tells the controller.
+    tokio::select! {
+        _ = up => {}
+        _ = down => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;
