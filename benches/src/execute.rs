@@ -1,6 +1,7 @@
 //! From what the user wants to a report.
 
 use crate::Failure;
+use crate::limits;
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::report::progress::Progress;
@@ -27,6 +28,9 @@ pub async fn execute(order: &Order, progress: &mut Progress) -> Result<Report, F
     if let Some(target) = &order.target {
         return run(order, target, progress).await;
     }
+    // They are children and inherit this process's limit.
+    let each = order.plan.load.connections.div_ceil(order.stack.gateways.max(1));
+    limits::check_open_files(each, "use more --gateways")?;
     progress.note("starting Redis servers and gateways");
     let mut stack = Stack::start(&order.stack).await?;
     let report = run(order, stack.target(), progress).await;

@@ -18,12 +18,13 @@ pub fn raise_open_files() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// Whether one process may have this many connections.
-pub fn check_open_files(connections: usize, advice: &str) -> Result<(), Failure> {
+/// Whether one process may have this many connections; `otherwise`: what the user can do but raise the limit.
+pub fn check_open_files(connections: usize, otherwise: &str) -> Result<(), Failure> {
     let needed = connections as u64 + OTHERS;
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => Err(Failure::usage(format!(
-            "{connections} connections in one process need {needed} open files, but {limit} are allowed: {advice}"
+            "{connections} connections in one process need {needed} open files, but {limit} are allowed: \
+             raise the limit (`ulimit -n {needed}` in the shell, as root if it is the hard one), or {otherwise}"
         ))),
         _ => Ok(()),
     }

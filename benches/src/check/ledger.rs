@@ -1,8 +1,15 @@
 //! What became of publications.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
+
+use crate::Failure;
+
+/// Doubtful publications whose numbers are kept, over all channels: some megabytes. A run with more of them has failed to
+/// publish, and what must arrive is not known any more.
+const MOST_DOUBTFUL: usize = 1 << 20;
 
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +37,20 @@ pub struct Ledger {
     /// Pairs of channel index and worker, with what became of that worker's publications there.
     #[serde(with = "as_list")]
     entries: BTreeMap<(u32, u16), Entry>,
+    /// How many numbers are in `doubtful` of all entries.
+    kept: usize,
+    /// How many more would be.
+    dropped: u64,
+}
+
+impl Entry {
+    /// How many doubtful ones are among these numbers.
+    #[must_use]
+    pub fn doubtful_in(&self, numbers: &RangeInclusive<u64>) -> u64 {
+        let before = self.doubtful.partition_point(|it| it < numbers.start());
+        let until = self.doubtful.partition_point(|it| it <= numbers.end());
+        until.saturating_sub(before) as u64
+    }
 }
 
 impl Ledger {
@@ -45,18 +66,36 @@ impl Ledger {
             return;
         }
         let entry = self.entries.entry((channel, worker)).or_default();
-        if let Err(place) = entry.doubtful.binary_search(&sequence) {
+        let Err(place) = entry.doubtful.binary_search(&sequence) else {
+            return;
+        };
+        if self.kept < MOST_DOUBTFUL {
             entry.doubtful.insert(place, sequence);
+            self.kept += 1;
+        } else {
+            self.dropped += 1;
         }
     }
 
     /// Adds another's entries, of other workers or later publications.
     pub fn add(&mut self, other: Self) {
+        self.dropped += other.dropped;
         for ((channel, worker), entry) in other.entries {
             self.sent(channel, worker, entry.last);
             for sequence in entry.doubtful {
                 self.settled(channel, worker, sequence, Fate::Unknown);
             }
+        }
+    }
+
+    /// This ledger, if nothing is missing in it.
+    pub fn complete(self) -> Result<Self, Failure> {
+        match self.dropped {
+            0 => Ok(self),
+            dropped => Err(Failure::run(format!(
+                "{} publications were refused or not answered: what must arrive is not known",
+                dropped + self.kept as u64
+            ))),
         }
     }
 
@@ -75,8 +114,7 @@ impl Ledger {
     /// Those of them that were accepted.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        let doubtful: usize = self.entries.values().map(|entry| entry.doubtful.len()).sum();
-        self.total().saturating_sub(doubtful as u64)
+        self.total().saturating_sub(self.kept as u64 + self.dropped)
     }
 }
 
@@ -100,5 +138,47 @@ mod as_list {
     ) -> Result<BTreeMap<(u32, u16), Entry>, D::Error> {
         let list: Vec<((u32, u16), Entry)> = Vec::deserialize(deserializer)?;
         Ok(list.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doubtful_ones_are_found_where_they_are() {
+        let mut ledger = Ledger::default();
+        ledger.sent(0, 1, 9);
+        for sequence in [7, 3, 3, 5] {
+            ledger.settled(0, 1, sequence, Fate::Refused);
+        }
+        ledger.settled(0, 1, 4, Fate::Accepted);
+        assert_eq!((ledger.total(), ledger.accepted()), (9, 6));
+        let (_, entry) = ledger.channel(0).next().unwrap();
+        let counts = [1..=9, 3..=5, 4..=4, 8..=9, 6..=7].map(|it| entry.doubtful_in(&it));
+        assert_eq!(counts, [3, 2, 0, 0, 1]);
+    }
+
+    #[test]
+    fn too_many_doubtful_ones_are_counted_and_not_kept() {
+        let most = MOST_DOUBTFUL as u64;
+        let mut ledger = Ledger::default();
+        ledger.sent(0, 1, most + 2);
+        for sequence in 1..=most {
+            ledger.settled(0, 1, sequence, Fate::Unknown);
+        }
+        let mut ledger = ledger.complete().unwrap();
+        let mut other = Ledger::default();
+        other.sent(0, 2, 1);
+        other.settled(0, 2, 1, Fate::Unknown);
+        ledger.add(other);
+        assert_eq!(ledger.accepted(), 2);
+        let mut merged = Ledger::default();
+        merged.add(ledger);
+        let refused = merged.complete().unwrap_err().to_string();
+        assert!(
+            refused.starts_with(&format!("{} publications", most + 1)),
+            "{refused}"
+        );
     }
 }

@@ -119,8 +119,7 @@ impl Checker {
                 }
             };
             for range in missing.into_iter().filter(|range| !range.is_empty()) {
-                let doubtful = entry.doubtful.iter().filter(|it| range.contains(it)).count() as u64;
-                let lost = range.end() - range.start() + 1 - doubtful;
+                let lost = range.end() - range.start() + 1 - entry.doubtful_in(&range);
                 self.findings.lost += lost;
                 if lost > 0 && self.findings.example.is_none() {
                     let (from, to) = (range.start(), range.end());

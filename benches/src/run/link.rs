@@ -47,7 +47,7 @@ impl Link {
     /// Waits for every worker; all ledgers as one.
     pub(crate) async fn exchange(&self, ledger: Ledger) -> Result<Ledger, Failure> {
         match self.ask(FromWorker::Ledger(ledger)).await? {
-            ToWorker::Ledger(merged) => Ok(merged),
+            ToWorker::Ledger(merged) => merged.complete(),
             other => Err(unexpected(&other)),
         }
     }

@@ -52,6 +52,10 @@ pub(super) async fn worker_side(
 ) -> Result<(), Failure> {
     let down = async {
         while let Some(message) = read::<ToWorker>(&mut from_controller, LONGEST).await? {
+            // The end of the stream follows, and must not be what is seen first.
+            if let ToWorker::Refused { why } = message {
+                return Err(Failure::run(format!("the controller says no: {why}")));
+            }
             if port.to.send(message).await.is_err() {
                 break;
             }

@@ -28,7 +28,6 @@ pub(super) async fn attend(link: Link) -> Result<(), Failure> {
                 };
                 link.say(last).await?;
             }
-            Some(ToWorker::Refused { why }) => return Err(Failure::run(why)),
             Some(other) => return Err(Failure::run(format!("the controller says {other:?} out of turn"))),
         }
     }
@@ -61,10 +60,7 @@ pub async fn over_stdio() -> Result<(), Failure> {
 async fn carry_out(assignment: Assignment, ahead: i64, link: &Arc<Link>) -> Result<FromWorker, Failure> {
     let scenario = scenario::find(&assignment.plan.scenario)?;
     let share = assignment.share.range(assignment.plan.load.connections);
-    limits::check_open_files(
-        share.len(),
-        "use more --workers, or raise the hard limit (`ulimit -Hn`)",
-    )?;
+    limits::check_open_files(share.len(), "use more --workers")?;
     let run = Run::new(assignment, Clock::new().ahead_by(ahead), Arc::clone(link));
     scenario.run(&run).await?;
     Ok(FromWorker::Finished {
