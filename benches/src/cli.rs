@@ -108,7 +108,7 @@ pub struct MeasureArguments {
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: usize,
     /// Workers that join from other machines: how to is printed
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "compare")]
     expect: usize,
     /// Where they join
     #[arg(
