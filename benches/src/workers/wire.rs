@@ -22,14 +22,13 @@ pub(super) async fn read<M: DeserializeOwned>(
     let limit = longest as u64 + 1;
     read.take(limit).read_until(b'\n', &mut line).await?;
     match line.pop() {
-        None => Ok(None),
         Some(b'\n') => {
             let wrong = |error| Failure::run(format!("a message that is not understood: {error}"));
             serde_json::from_slice(&line).map(Some).map_err(wrong)
         }
         Some(_) if line.len() >= longest => Err(Failure::run("a message that is too long")),
-        // It broke off in the middle, as it does when somebody is killed.
-        Some(_) => Ok(None),
+        // The end, maybe in the middle of a message, as it is when somebody is killed.
+        _ => Ok(None),
     }
 }
 

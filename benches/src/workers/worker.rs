@@ -42,7 +42,7 @@ pub(super) async fn over(
     let attending = tokio::spawn(attend(link));
     // Without a controller there is nothing to do, whatever is going on.
     let carried = wire::worker_side(read, write, port).await;
-    if attending.is_finished() {
+    if carried.is_ok() && attending.is_finished() {
         return attending.await.unwrap_or(Ok(()));
     }
     attending.abort();
