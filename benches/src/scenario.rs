@@ -1,5 +1,6 @@
 //! What can be measured: each scenario is a file of its own.
 
+mod arrivals;
 mod churn;
 mod connect;
 mod delivery;

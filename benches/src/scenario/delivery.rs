@@ -4,21 +4,14 @@
 mod figures;
 mod subscriber;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
+use super::arrivals::{Arrivals, accepted};
 use super::steady::report;
 use crate::Failure;
-use crate::check::Ledger;
 use crate::client::Swarm;
 use crate::publisher::{Feed, Publisher};
 use crate::run::{Phase, Run};
 pub(super) use figures::figures;
-pub(super) use subscriber::{MEASURED, QUIET, Subscriber};
-
-/// How often it is looked whether everything has arrived.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) use subscriber::{CUT, MEASURED, OTHERWISE, QUIET, Subscriber, TOLD};
 
 /// Subscribers of `channels` channels, in turns, and whoever publishes there.
 pub(super) struct Delivery {
@@ -26,7 +19,7 @@ pub(super) struct Delivery {
     pub(super) publisher: Publisher,
     pub(super) feed: Feed,
     /// What has arrived at those of whom it is promised.
-    arrived: Arc<AtomicU64>,
+    arrived: Arrivals,
 }
 
 impl Delivery {
@@ -37,10 +30,10 @@ impl Delivery {
         slow: impl Fn(usize) -> bool,
     ) -> Result<Self, Failure> {
         let publisher = Publisher::connect(run).await?;
-        let arrived = Arc::new(AtomicU64::new(0));
+        let arrived = Arrivals::default();
         let subscriber = |number: usize| {
             let channel = u32::try_from(number % channels).unwrap_or_default();
-            Subscriber::new(run, channel, (!slow(number)).then(|| Arc::clone(&arrived)))
+            Subscriber::new(run, channel, (!slow(number)).then(|| arrived.clone()))
         };
         let swarm = Swarm::connect(run, subscriber).await?;
         Ok(Self {
@@ -59,21 +52,12 @@ impl Delivery {
         let expected = |number: usize| u32::try_from(number % channels).map_or(0, |it| accepted(&ledger, it));
         let numbers = run.share().range(run.plan().load.connections);
         let expected = numbers.map(expected).sum();
-        let arrived = self.arrived;
-        wait(run, || arrived.load(Ordering::Relaxed) >= expected).await;
+        self.arrived.wait(run, expected).await;
         for ended in self.swarm.finish().await {
             let stayed = ended.closed.is_none();
             report(run, ended.number, &ended.listener.findings(&ledger, stayed));
         }
         Ok(())
-    }
-}
-
-/// Waits until `done`, or as long as the plan lets stragglers take.
-pub(super) async fn wait(run: &Run, done: impl Fn() -> bool) {
-    let until = tokio::time::Instant::now() + run.plan().load.settle;
-    while !done() && tokio::time::Instant::now() < until {
-        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -103,12 +87,4 @@ fn feed(run: &Run, channels: usize) -> Feed {
         rate: run.share().rate(load.rate),
         burst: load.burst,
     }
-}
-
-/// How many publications of a channel must arrive.
-fn accepted(ledger: &Ledger, channel: u32) -> u64 {
-    let entries = ledger.channel(channel);
-    entries
-        .map(|(_, entry)| entry.last.saturating_sub(entry.doubtful.len() as u64))
-        .sum()
 }

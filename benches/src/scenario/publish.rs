@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::resp::apart;
 use self::template::{Monitor, Template};
+use super::arrivals::{Arrivals, accepted};
 use super::{Figure, Scenario};
 use crate::Failure;
 use crate::measure::Outcome;
@@ -38,9 +39,6 @@ const AT_ONCE: usize = 64;
 /// for, because reading costs as much as publishing.
 const READ: usize = 10_000;
 const READ_UNDER_PRESSURE: usize = 10;
-
-/// Until what was accepted last has been read.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 impl Scenario for Publish {
     fn name(&self) -> &'static str {
@@ -82,7 +80,9 @@ impl Scenario for Publish {
 async fn carry_out(run: &Run) -> Result<(), Failure> {
     let load = &run.plan().load;
     run.phase(Phase::Setup).await?;
-    let readers = listeners::read(run, channels_read(load)?).await?;
+    let read = channels_read(load)?;
+    let arrived = Arrivals::default();
+    let readers = listeners::read(run, read, &arrived).await?;
     let mut publisher = Publisher::connect(run).await?;
     let feed = Feed::of(run);
     let address = reference_address(run)?;
@@ -111,7 +111,9 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
     run.phase(Phase::Settle).await?;
 
     let ledger = run.exchange(publisher.finish().await).await?;
-    tokio::time::sleep(ON_ITS_WAY).await;
+    let of = |index| accepted(&ledger, u32::try_from(index).unwrap_or(u32::MAX));
+    let expected = run.share().range(read).map(of).sum();
+    arrived.wait(run, expected).await;
     for ended in readers.finish().await {
         ended.listener.finish(&ledger);
     }

@@ -2,7 +2,8 @@
 
 use futures_util::future::BoxFuture;
 
-use super::delivery::{self, Delivery, QUIET, wait};
+use super::arrivals::wait;
+use super::delivery::{self, CUT, Delivery, OTHERWISE, QUIET, TOLD};
 use super::{Better, Figure, Scenario, Unit};
 use crate::client::Order;
 use crate::measure::Outcome;
@@ -46,9 +47,16 @@ impl Scenario for Slow {
         };
         let before = outcome.histogram(QUIET).map(|it| it.quantile(0.99).as_secs_f64());
         add("delivery p99 before", before, Unit::Seconds, Better::Neither);
+        for (name, how) in [
+            ("clients told 3008 (slow)", TOLD),
+            ("clients cut off without a code", CUT),
+            ("clients told another code", OTHERWISE),
+        ] {
+            add(name, Some(count(outcome, how)), Unit::Count, Better::Neither);
+        }
         for (name, reason) in [
-            ("disconnected as slow (3008)", "slow"),
-            ("disconnected because nothing was taken in time", "write_error"),
+            ("closed by the gateway as slow (3008)", "slow"),
+            ("closed by the gateway as write_error", "write_error"),
         ] {
             let closed = outcome.counted_between(
                 "campanile_connections_closed_total",
@@ -118,6 +126,11 @@ async fn expect_disconnects(run: &Run, delivery: &Delivery) {
         let detail = format!("{left} clients that did not read are still connected");
         run.violation(Violation::new(Promise::Other, detail));
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact to 2^53")]
+fn count(outcome: &Outcome, name: &str) -> f64 {
+    outcome.counter(name) as f64
 }
 
 /// The most memory that all gateways together had in any second.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use campanile_common::message::{Publication, SubscribeRequest};
 
+use super::arrivals::{Arrivals, accepted};
 use crate::check::{Checker, Findings, Start};
 use crate::client::{Listener, Swarm};
 use crate::payload;
@@ -23,14 +24,12 @@ const CHANNEL: u32 = 0;
 /// What is published goes on for at least so long at a time.
 const SLICE: Duration = Duration::from_secs(1);
 
-/// What was accepted last is on its way: clients that are told to leave read what has arrived first.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
-
 /// Clients in one channel in which publishing never stops, and whoever publishes there.
 pub(super) struct Steady {
     swarm: Swarm<Witness>,
     publisher: Publisher,
     feed: Feed,
+    arrived: Arrivals,
 }
 
 impl Steady {
@@ -38,8 +37,11 @@ impl Steady {
     pub(super) async fn gather(run: &Run, count: usize) -> Result<Self, Failure> {
         let publisher = Publisher::connect(run).await?;
         let mut swarm = Swarm::empty(run);
+        let arrived = Arrivals::default();
         let (numbers, rate) = (run.share().range(count), run.share().rate(COMFORTABLE));
-        swarm.add(numbers, rate, |_| Witness::new(run)).await?;
+        swarm
+            .add(numbers, rate, |_| Witness::new(run, arrived.clone()))
+            .await?;
         let feed = Feed {
             channels: vec![(CHANNEL, run.channel(CHANNEL as usize).into())],
             burst: 1,
@@ -49,6 +51,7 @@ impl Steady {
             swarm,
             publisher,
             feed,
+            arrived,
         })
     }
 
@@ -83,7 +86,8 @@ impl Steady {
     /// Lets everybody leave, and reports what they did not get as it was promised.
     pub(super) async fn finish(self, run: &Run) -> Result<(), Failure> {
         let ledger = run.exchange(self.publisher.finish().await).await?;
-        tokio::time::sleep(ON_ITS_WAY).await;
+        let expected = accepted(&ledger, CHANNEL) * self.swarm.members().len() as u64;
+        self.arrived.wait(run, expected).await;
         for ended in self.swarm.finish().await {
             report(run, ended.number, &ended.listener.checker.finish(&ledger));
         }
@@ -113,13 +117,15 @@ pub(super) fn report(run: &Run, client: usize, found: &Findings) {
 struct Witness {
     run: Run,
     checker: Checker,
+    arrived: Arrivals,
 }
 
 impl Witness {
-    fn new(run: &Run) -> Self {
+    fn new(run: &Run, arrived: Arrivals) -> Self {
         Self {
             run: run.clone(),
             checker: Checker::new(CHANNEL, Start::Beginning),
+            arrived,
         }
     }
 }
@@ -136,7 +142,7 @@ impl Listener for Witness {
         let Some(label) = payload::read(&publication.data) else {
             return;
         };
-        self.checker.arrived(&label);
+        self.arrived.follow(&mut self.checker, &label);
         self.run.count("deliveries", 1);
         self.run.series("deliveries", 1);
         let name = if self.run.measures(label.intended) {

@@ -1,8 +1,6 @@
 //! A client that listens to one channel.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use campanile_client::Closed;
 use campanile_common::message::{Publication, SubscribeRequest};
@@ -11,6 +9,7 @@ use crate::check::{Checker, Findings, Ledger, Start};
 use crate::client::{Listener, Next};
 use crate::payload;
 use crate::run::Run;
+use crate::scenario::arrivals::Arrivals;
 use crate::{Promise, Violation};
 
 /// Latency of what was published before measuring began.
@@ -19,19 +18,27 @@ pub(in super::super) const QUIET: &str = "delivery_quiet";
 /// The same while measuring.
 pub(in super::super) const MEASURED: &str = "delivery";
 
+/// Clients that were slow on purpose, by how their connections ended: with the code for that, with none, with another.
+pub(in super::super) const TOLD: &str = "slow_told";
+pub(in super::super) const CUT: &str = "slow_cut";
+pub(in super::super) const OTHERWISE: &str = "slow_otherwise";
+
+/// The code with which a client is disconnected that is slow.
+const SLOW: u32 = 3008;
+
 /// A client that listens to one channel.
 pub(in super::super) struct Subscriber {
     run: Run,
     channel: u32,
     checker: Checker,
     /// Where what arrives is counted; `None` for one that is slow on purpose.
-    arrived: Option<Arc<AtomicU64>>,
+    arrived: Option<Arrivals>,
     /// The last number of each publisher that has arrived at one that is slow.
     last: BTreeMap<u16, u64>,
 }
 
 impl Subscriber {
-    pub(super) fn new(run: &Run, channel: u32, arrived: Option<Arc<AtomicU64>>) -> Self {
+    pub(super) fn new(run: &Run, channel: u32, arrived: Option<Arrivals>) -> Self {
         Self {
             run: run.clone(),
             channel,
@@ -71,14 +78,12 @@ impl Listener for Subscriber {
         let Some(label) = payload::read(&publication.data) else {
             return;
         };
-        let before = self.checker.received();
-        self.checker.arrived(&label);
         let Some(arrived) = &self.arrived else {
+            self.checker.arrived(&label);
             self.last.insert(label.worker, label.sequence);
             return;
         };
-        // What comes again does not make up for what is missing.
-        arrived.fetch_add(self.checker.received() - before, Ordering::Relaxed);
+        arrived.follow(&mut self.checker, &label);
         self.run.count("deliveries", 1);
         self.run.series("deliveries", 1);
         let name = if self.run.measures(label.intended) {
@@ -91,7 +96,15 @@ impl Listener for Subscriber {
     }
 
     fn closed(&mut self, closed: &Closed) -> Next {
-        if !self.is_slow() {
+        if self.is_slow() {
+            let how = match closed.code {
+                SLOW => TOLD,
+                // What is between the last message and the end may be lost with the connection, the code among it.
+                Closed::BROKEN | Closed::NO_CODE => CUT,
+                _ => OTHERWISE,
+            };
+            self.run.total(how, 1);
+        } else {
             let detail = format!("a client that reads was disconnected: {closed}");
             self.run.violation(Violation::new(Promise::Other, detail));
         }

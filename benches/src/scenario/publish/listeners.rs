@@ -9,6 +9,7 @@ use crate::check::{Checker, Ledger, Start};
 use crate::client::{Listener, Swarm};
 use crate::payload;
 use crate::run::Run;
+use crate::scenario::arrivals::Arrivals;
 use crate::{Failure, Promise, Violation};
 
 /// The latency from when a publication was meant to be sent to when it was read.
@@ -33,17 +34,18 @@ pub(super) struct Reader {
     channels: Range<usize>,
     /// By name: what has arrived, and the last offset.
     seen: HashMap<String, (Checker, u64)>,
+    arrived: Arrivals,
 }
 
 /// Connects clients that read this worker's share of the first `channels` channels.
-pub(super) async fn read(run: &Run, channels: usize) -> Result<Swarm<Reader>, Failure> {
+pub(super) async fn read(run: &Run, channels: usize, arrived: &Arrivals) -> Result<Swarm<Reader>, Failure> {
     let share = run.share().range(channels);
     let mut swarm = Swarm::empty(run);
     let first = run.share().index * (1 + channels.div_ceil(EACH));
     let clients = first..first + share.len().div_ceil(EACH);
     swarm
         .add(clients, RATE, |number| {
-            Reader::new(run, part(&share, number - first))
+            Reader::new(run, part(&share, number - first), arrived.clone())
         })
         .await?;
     Ok(swarm)
@@ -56,11 +58,12 @@ fn part(all: &Range<usize>, number: usize) -> Range<usize> {
 }
 
 impl Reader {
-    fn new(run: &Run, channels: Range<usize>) -> Self {
+    fn new(run: &Run, channels: Range<usize>, arrived: Arrivals) -> Self {
         Self {
             run: run.clone(),
             channels,
             seen: HashMap::new(),
+            arrived,
         }
     }
 
@@ -104,7 +107,7 @@ impl Listener for Reader {
         else {
             return;
         };
-        checker.arrived(&label);
+        self.arrived.follow(checker, &label);
         self.run.count("deliveries", 1);
         if self.run.measures(label.intended) {
             let took = self.run.clock().now().since(label.intended);

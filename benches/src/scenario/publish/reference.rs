@@ -133,7 +133,7 @@ fn pipeline(
         .cycle()
         .skip(offset * commands.len() / CONNECTIONS);
     let (mut done, mut batch) = (0, Vec::new());
-    while start.elapsed() < LENGTH {
+    loop {
         batch.clear();
         for command in turn.by_ref().take(PIPELINE) {
             batch.extend_from_slice(command);
@@ -145,25 +145,22 @@ fn pipeline(
             }
         }
         done += PIPELINE as u64;
+        if start.elapsed() >= LENGTH {
+            return Ok(done);
+        }
     }
-    Ok(done)
 }
 
-/// What `redis-benchmark` reaches with the same command, if it is installed. Its payloads can only be text, and its
-/// channels are all of one partition, because the numbers that it makes up know nothing of hash tags.
+/// What `redis-benchmark` reaches with the same command, if it is installed. Its payloads can only be text, and all goes to
+/// one channel: the numbers that it makes up differ from key to key of one command, and know nothing of hash tags.
 async fn redis_benchmark(address: &str, template: &Template) -> Option<u64> {
     let (host, port) = address.rsplit_once(':')?;
     let mut command = tokio::process::Command::new("redis-benchmark");
     command.args(["-h", host, "-p", port, "-q"]);
-    for (flag, value) in [
-        ("-c", CONNECTIONS),
-        ("-P", PIPELINE),
-        ("-r", CHANNELS),
-        ("-n", BENCHMARK),
-    ] {
+    for (flag, value) in [("-c", CONNECTIONS), ("-P", PIPELINE), ("-n", BENCHMARK)] {
         command.arg(flag).arg(value.to_string());
     }
-    command.args(template.words_with("__rand_int__"));
+    command.args(template.arguments());
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(5 * LENGTH, command.output())
         .await

@@ -75,13 +75,11 @@ impl Template {
         encoded
     }
 
-    /// The words with a placeholder for a number at the end of the channel's name, all in one partition, and with
-    /// payloads that can be arguments of a program.
-    pub(super) fn words_with(&self, placeholder: &str) -> Vec<String> {
-        let stem = self.channel.trim_end_matches(|it: char| it.is_ascii_digit());
+    /// The words, with payloads that can be arguments of a program.
+    pub(super) fn arguments(&self) -> Vec<String> {
         let word = |word: &Vec<u8>| match std::str::from_utf8(word) {
-            Ok(text) => text.replace(&self.channel, &format!("{stem}{placeholder}")),
-            Err(_) => "x".repeat(word.len()),
+            Ok(text) if !text.contains('\0') => text.to_owned(),
+            _ => "x".repeat(word.len()),
         };
         self.words.iter().map(word).collect()
     }
@@ -149,9 +147,9 @@ mod tests {
         let words: [&[u8]; 6] = [b"EVALSHA", b"abc", b"1", key.as_bytes(), b"\x93\x01\"\n", b""];
         resp::command(&mut expected, &words);
         assert_eq!(command, expected);
-        let placeholder = template.words_with("__rand_int__");
-        assert_eq!(placeholder[3], format!("p:{seen}:stream:ns:run-__rand_int__"));
-        assert_eq!(placeholder[4], "xxxx");
+        let arguments = template.arguments();
+        assert_eq!(arguments[3], format!("p:{seen}:stream:ns:run-7"));
+        assert_eq!(arguments[4], "xxxx");
     }
 
     #[test]
