@@ -23,7 +23,7 @@
 //!
 //! The micro-benchmarks in `benches/micro` need, apart from all this:
 //!
-//! - [`sample`]: what they work on; [`reference`], [`ratio`]: what times are compared with, and how they are taken;
+//! - [`sample`]: what they work on; [`mod@reference`], [`ratio`]: what times are compared with, and how they are taken;
 //!   [`callgrind`]: counts of instructions and allocations;
 //! - [`baseline`]: the figures that `make bench` compares with.
 //!

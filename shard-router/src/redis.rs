@@ -19,7 +19,7 @@
 //! * [`factory`]: what makes shards, for those configured and those that only the topology knows.
 //! * [`admin`]: what only coordinators do; [`part`]: what they carry from server to server.
 //! * [`shard`]: the [`Shard`](crate::shard::Shard) of all this.
-//! * [`bench`]: what is measured by itself.
+//! * [`mod@bench`]: what is measured by itself.
 
 mod admin;
 pub mod bench;

@@ -5,7 +5,7 @@
 //! order, with offsets that are dense; in the end the top of each stream is compared with how many were accepted.
 //!
 //! In the same run, on the first shard: what the server does with the gateway's very command when nobody is between
-//! ([`reference`]), and how long a bare message takes to come back, in the same seconds and at the same rate ([`trips`]).
+//! ([`mod@reference`]), and how long a bare message takes to come back, in the same seconds and at the same rate ([`trips`]).
 
 mod figures;
 mod listeners;
