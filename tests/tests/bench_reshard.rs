@@ -1,0 +1,109 @@
+//! The load harness while shards come and go: its scenario `reshard`, at a small size.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use campanile_benches::execute::{Order, execute};
+use campanile_benches::plan::{Load, Plan};
+use campanile_benches::report::progress::Progress;
+use campanile_benches::scenario;
+use campanile_benches::stack::StackOptions;
+use campanile_benches::target::{Shard, Target};
+use campanile_tests::cluster::Cluster;
+use campanile_tests::gateway::API_KEY;
+use campanile_tests::redis::RedisServer;
+use serde_json::json;
+
+/// Two shards and two gateways that let everybody do everything.
+async fn cluster() -> Result<Cluster> {
+    let open = json!({
+        "allow_subscribe_for_client": true,
+        "allow_subscribe_for_anonymous": true,
+        "allow_publish_for_client": true,
+        "allow_publish_for_anonymous": true,
+    });
+    let mut stream = open.clone();
+    stream["history_size"] = json!(1_000);
+    stream["history_ttl"] = json!("300s");
+    stream["force_recovery"] = json!(true);
+    stream["force_positioning"] = json!(true);
+    Cluster::builder()
+        .shards(2)
+        .gateways(2)
+        .set("cluster.shards_managed_by", "api")
+        .set("client.allow_anonymous_connect_without_token", true)
+        .set("client.rate_limit.commands_per_second", 0)
+        .namespace("bench", &open)
+        .namespace("stream", &stream)
+        .start()
+        .await
+}
+
+fn target(cluster: &Cluster, spare: &RedisServer) -> Target {
+    let bases = cluster
+        .gateways
+        .iter()
+        .map(|it| format!("http://{}", it.address()));
+    Target {
+        urls: cluster.gateways.iter().map(|it| it.websocket_url()).collect(),
+        apis: bases.clone().map(|base| format!("{base}/api")).collect(),
+        metrics: bases.map(|base| format!("{base}/metrics")).collect(),
+        api_key: API_KEY.to_owned(),
+        namespace: "bench".to_owned(),
+        stream_namespace: "stream".to_owned(),
+        spares: vec![Shard {
+            name: "spare".to_owned(),
+            url: spare.url(),
+        }],
+        ..Target::default()
+    }
+}
+
+/// Few enough for a machine that does many other things.
+fn load(defaults: Load) -> Load {
+    let mut load = Load {
+        connections: 100,
+        channels: 300,
+        rate: 300.0,
+        publishers: 8,
+        warm_up: Duration::from_millis(200),
+        duration: Duration::from_secs(2),
+        settle: Duration::from_secs(30),
+        ..defaults
+    };
+    for (key, value) in [("visitors", "20"), ("ballast", "300"), ("ballast_each", "3")] {
+        load.options.insert(key.to_owned(), value.to_owned());
+    }
+    load
+}
+
+#[tokio::test]
+async fn a_shard_is_added_and_one_drained_under_load_and_nobody_misses_anything() -> Result<()> {
+    let (cluster, spare) = (cluster().await?, RedisServer::start().await?);
+    let order = Order {
+        plan: Plan {
+            scenario: "reshard".to_owned(),
+            load: load(scenario::find("reshard")?.defaults()),
+            seed: 1,
+            prefix: "test-".to_owned(),
+        },
+        target: Some(target(&cluster, &spare)),
+        stack: StackOptions::default(),
+        workers: 1,
+    };
+    let report = execute(&order, &mut Progress::silent()).await?;
+    let outcome = &report.outcome;
+    assert!(outcome.held(), "{:?}", outcome.recording.violations);
+    let happened = ["partitions_added", "partitions_drained", "partitions_moved"];
+    for name in [&happened[..], &["deliveries", "recoveries", "streams_read_again"]].concat() {
+        assert!(outcome.counter(name) > 0, "{name}");
+    }
+    let refused = ["publish_refused", "publish_unknown", "recovered_false"];
+    for name in [&refused[..], &["disconnects", "unsubscribed"]].concat() {
+        assert_eq!(outcome.counter(name), 0, "{name}");
+    }
+    // For how long channels were silent beyond what was meant: the pauses that watchers see.
+    let pauses = outcome.histogram("silence").context("a histogram of pauses")?;
+    assert!(!pauses.is_empty());
+    Ok(())
+}
