@@ -268,22 +268,30 @@ fn udp(output: &str) -> Option<Udp> {
     })
 }
 
-/// The binary beside the test's own, which cargo puts one folder deeper.
+/// The gateway's binary.
+///
+/// # Errors
+/// When it is missing or older than its sources.
+pub fn binary() -> Result<PathBuf> {
+    built("campanile", &["gateway/src", "shard-router/src", "common/src"])
+}
+
+/// The binary of this name beside the test's own, which cargo puts one folder deeper.
 ///
 /// # Errors
 /// When it is missing or older than its sources: cargo builds it only together with a test of its own package.
-pub fn binary() -> Result<PathBuf> {
+pub(crate) fn built(name: &str, sources: &[&str]) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test
         .parent()
         .and_then(Path::parent)
         .context("the test binary lies in target/*/deps")?;
-    let binary = target.join("campanile");
+    let binary = target.join(name);
     let advice = "run the tests with `make test` or `make e2e`, which build it";
     let built = std::fs::metadata(&binary).and_then(|it| it.modified());
     let built = built.with_context(|| format!("{} is missing: {advice}", binary.display()))?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for source in ["gateway/src", "shard-router/src", "common/src"] {
+    for source in sources {
         let changed = last_change(&workspace.join(source))?;
         ensure!(
             changed <= built,

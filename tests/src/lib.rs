@@ -14,6 +14,7 @@
 //! | [`process`] | a child process: signals, its log, its end |
 //! | [`redis`] | `redis-server` |
 //! | [`gateway`] | the `campanile` binary and its configuration |
+//! | [`bench`] | the `campanile-bench` binary |
 //! | [`cluster`] | several of both, joined |
 //! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
 //! | [`relay`] | a UDP relay that can be cut |
@@ -28,6 +29,7 @@
 
 pub mod api;
 pub mod balancer;
+pub mod bench;
 pub mod cluster;
 pub mod gateway;
 pub mod link;
