@@ -14,7 +14,7 @@
 //! | [`process`] | a child process: signals, its log, its end |
 //! | [`redis`] | `redis-server` |
 //! | [`gateway`] | the `campanile` binary and its configuration |
-//! | [`bench`] | the `campanile-bench` binary |
+//! | [`mod@bench`] | the `campanile-bench` binary |
 //! | [`cluster`] | several of both, joined |
 //! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
 //! | [`relay`] | a UDP relay that can be cut |

@@ -9,6 +9,7 @@ use campanile_benches::report::progress::Progress;
 use campanile_benches::scenario;
 use campanile_benches::stack::StackOptions;
 use campanile_benches::target::{Shard, Target};
+use campanile_benches::workers::CrewOptions;
 use campanile_tests::cluster::Cluster;
 use campanile_tests::gateway::API_KEY;
 use campanile_tests::redis::RedisServer;
@@ -89,7 +90,7 @@ async fn a_shard_is_added_and_one_drained_under_load_and_nobody_misses_anything(
         },
         target: Some(target(&cluster, &spare)),
         stack: StackOptions::default(),
-        workers: 1,
+        crew: CrewOptions::default(),
     };
     let report = execute(&order, &mut Progress::silent()).await?;
     let outcome = &report.outcome;
