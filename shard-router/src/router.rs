@@ -54,6 +54,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use campanile_common::{ChannelName, Position};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -270,8 +271,14 @@ impl<A: Audience> Router<A> {
 
     /// A snapshot of the channels that have local subscribers.
     #[must_use]
-    pub fn channels(&self) -> Vec<(campanile_common::ChannelName, A::Members)> {
+    pub fn channels(&self) -> Vec<(ChannelName, A::Members)> {
         self.core.channels.occupied()
+    }
+
+    /// The same with the position up to which each channel has been delivered, where it keeps a stream and that is known.
+    #[must_use]
+    pub fn standings(&self) -> Vec<(ChannelName, A::Members, Option<Position>)> {
+        self.core.channels.standings()
     }
 
     /// Ends all tasks and closes all shards. What still waits gets an error; later calls fail.

@@ -134,20 +134,30 @@ async fn note(sessions: &Arc<Sessions>, run: &Incarnation, command: ::redis::Cmd
 /// How much the server holds, also for others.
 pub(super) async fn usage(sessions: Arc<Sessions>, run: Incarnation) -> Result<ShardUsage, ShardError> {
     let mut session = sessions.open(&run).await?;
-    let mut memory = ::redis::cmd("INFO");
-    memory.arg("memory");
-    let memory = session.one(memory).await?;
+    let memory = session.one(info("memory")).await?;
+    let stats = session.one(info("stats")).await?;
     let keys = session.one(::redis::cmd("DBSIZE")).await?;
     session.done();
     let malformed = || ShardError::Malformed("the answer to INFO".to_owned());
-    let text: String = ::redis::from_redis_value(memory).map_err(|_| malformed())?;
-    let used = text.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    let bytes = used.and_then(|bytes| bytes.trim().parse().ok());
     let Value::Int(keys) = keys else {
         return Err(malformed());
     };
     Ok(ShardUsage {
-        bytes: bytes.ok_or_else(malformed)?,
+        bytes: number(memory, "used_memory:").ok_or_else(malformed)?,
         keys: u64::try_from(keys).unwrap_or_default(),
+        operations: number(stats, "instantaneous_ops_per_sec:"),
     })
+}
+
+fn info(section: &str) -> ::redis::Cmd {
+    let mut info = ::redis::cmd("INFO");
+    info.arg(section);
+    info
+}
+
+/// What an answer to INFO says behind `name`.
+fn number(info: Value, name: &str) -> Option<u64> {
+    let text: String = ::redis::from_redis_value(info).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name));
+    value.and_then(|value| value.trim().parse().ok())
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ahash::RandomState;
-use campanile_common::ChannelName;
+use campanile_common::{ChannelName, Position};
 use parking_lot::RwLock;
 
 use super::channel::Channel;
@@ -85,6 +85,20 @@ impl<A: Audience> Channels<A> {
         let members = |channel: Arc<Channel<A>>| (channel.name.clone(), channel.state.lock().members.clone());
         let all = self.segments().flatten().map(members);
         all.filter(|(_, members)| !A::is_empty(members)).collect()
+    }
+
+    /// The same with how far each of them has been delivered, if it keeps a stream.
+    pub(super) fn standings(&self) -> Vec<(ChannelName, A::Members, Option<Position>)> {
+        let standing = |channel: Arc<Channel<A>>| {
+            let state = channel.state.lock();
+            (
+                channel.name.clone(),
+                state.members.clone(),
+                state.delivered().cloned(),
+            )
+        };
+        let all = self.segments().flatten().map(standing);
+        all.filter(|(_, members, _)| !A::is_empty(members)).collect()
     }
 
     /// How many there are.

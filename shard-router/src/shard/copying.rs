@@ -79,4 +79,6 @@ pub struct ShardUsage {
     pub bytes: u64,
     /// Keys, or channels where there are no keys.
     pub keys: u64,
+    /// Commands a second that it has carried out lately, for whomever; `None`: it does not count them.
+    pub operations: Option<u64>,
 }

@@ -117,6 +117,7 @@ impl MemoryState {
         ShardUsage {
             bytes: u64::try_from(self.data.bytes).unwrap_or(u64::MAX),
             keys: u64::try_from(channels).unwrap_or(u64::MAX),
+            operations: None,
         }
     }
 }
