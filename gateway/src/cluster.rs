@@ -12,10 +12,12 @@
 //! * `message`: what gateways say to each other, versioned.
 //! * `local`: what a gateway does with its own connections.
 //! * `pending`: who waits for which answers.
+//! * `survey`: which channels are the largest and the busiest.
 
 mod local;
 mod message;
 mod pending;
+mod survey;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ pub use local::{LocalGateway, Target};
 pub use message::{
     Answer, ChannelCounts, Command, Leading, NodeInfo, Progress, Refresh, Subscription, TopologyInfo,
 };
+pub use survey::{ChannelSample, Standing, Survey};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,12 +35,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_shard_router::store::{GatewayId, StoreError, TopologyStore};
 use metrics::{Counter, counter, describe_counter};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use message::Envelope;
 use pending::{Pending, Waiting};
+use survey::Looks;
 
 /// The answers of all live gateways.
 pub type Answers = BTreeMap<GatewayId, Answer>;
@@ -70,6 +75,8 @@ struct Shared {
     store: Arc<dyn TopologyStore>,
     local: Arc<dyn LocalGateway>,
     pending: Pending,
+    /// What surveys of the channels are compared with.
+    looks: Mutex<Looks>,
     timeout: Duration,
     unanswered: Counter,
     unreadable: Counter,
@@ -98,6 +105,7 @@ impl Cluster {
             store,
             local,
             pending: Pending::default(),
+            looks: Mutex::default(),
             timeout,
             unanswered: counter!("campanile_cluster_unanswered_total"),
             unreadable: counter!("campanile_cluster_unreadable_total"),
@@ -108,17 +116,27 @@ impl Cluster {
 
     /// Has `command` carried out by every live gateway, this one included.
     pub async fn ask(&self, command: Command) -> Result<Answers, ClusterError> {
+        let (answers, silent) = self.gather(command).await?;
+        if silent.is_empty() {
+            Ok(answers)
+        } else {
+            Err(ClusterError::Unanswered(silent))
+        }
+    }
+
+    /// The same for who can use the answers of some: with the live gateways that did not answer in time.
+    pub async fn gather(&self, command: Command) -> Result<(Answers, BTreeSet<GatewayId>), ClusterError> {
         let shared = &self.shared;
         let deadline = Instant::now() + shared.timeout;
-        let asked = timeout_at(deadline, shared.ask(command, deadline)).await;
-        let result = asked.unwrap_or_else(|_| {
+        let gathered = timeout_at(deadline, shared.ask(command, deadline)).await;
+        let gathered = gathered.unwrap_or_else(|_| {
             let error = StoreError::Unavailable("no answer in time".to_owned());
             Err(error.into())
         });
-        if matches!(result, Err(ClusterError::Unanswered(_))) {
+        if matches!(&gathered, Ok((_, silent)) if !silent.is_empty()) {
             shared.unanswered.increment(1);
         }
-        result
+        gathered
     }
 
     /// What the gateway that coordinates says; `None`: at this moment none does, or it cannot be asked.
@@ -137,7 +155,12 @@ impl Drop for Cluster {
 }
 
 impl Shared {
-    async fn ask(&self, command: Command, deadline: Instant) -> Result<Answers, ClusterError> {
+    /// The answers that come, and those whose do not.
+    async fn ask(
+        &self,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<(Answers, BTreeSet<GatewayId>), ClusterError> {
         let mut waiting = self.pending.begin().ok_or(ClusterError::Overloaded)?;
         let mut expected = self.live().await?;
         let request = Envelope::Request {
@@ -153,11 +176,7 @@ impl Shared {
             let still_live = self.live().await?;
             expected.retain(|gateway| still_live.contains(gateway));
         }
-        if expected.is_empty() {
-            Ok(answers)
-        } else {
-            Err(ClusterError::Unanswered(expected))
-        }
+        Ok((answers, expected))
     }
 
     /// Asks everyone, since nobody keeps a list of who coordinates, and takes the first answer of one that does.
@@ -189,7 +208,7 @@ impl Shared {
                 let answer = Envelope::Answer {
                     id,
                     from: self.gateway.clone(),
-                    answer: local::carry_out(self.local.as_ref(), command),
+                    answer: local::carry_out(self.local.as_ref(), &self.looks, command),
                 };
                 if let Err(error) = self.store.send(&from, answer.encode()).await {
                     tracing::warn!(to = %from.0, %error, "cannot answer another gateway");
@@ -230,9 +249,17 @@ async fn listen(shared: Arc<Shared>) {
     }
 }
 
+/// How often something is forgotten that nobody has asked for again.
+const FORGETTING: Duration = Duration::from_secs(60);
+
 async fn serve(shared: &Shared, messages: &mut mpsc::Receiver<Bytes>) {
-    while let Some(message) = messages.recv().await {
-        shared.receive(&message).await;
+    loop {
+        match timeout(FORGETTING, messages.recv()).await {
+            Ok(Some(message)) => shared.receive(&message).await,
+            Ok(None) => return,
+            Err(_) => {}
+        }
+        shared.looks.lock().forget_old(Instant::now());
     }
 }
 

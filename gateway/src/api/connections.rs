@@ -81,7 +81,7 @@ impl<A: Audience> Api<A> {
         let mut channels: BTreeMap<String, ChannelInfo> = BTreeMap::new();
         for answer in self
             .cluster
-            .ask(Command::Channels { pattern })
+            .ask(Command::Channels { pattern, largest: 0 })
             .await?
             .into_values()
         {
@@ -92,7 +92,7 @@ impl<A: Audience> Api<A> {
                     }
                 }
                 Answer::TooMuch => return Err(ErrorCode::LimitExceeded.into()),
-                Answer::Done { .. } | Answer::Info(_) | Answer::Lead(_) => {}
+                Answer::Survey(_) | Answer::Done { .. } | Answer::Info(_) | Answer::Lead(_) => {}
             }
         }
         Ok(Channels { channels })

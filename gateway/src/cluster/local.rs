@@ -1,8 +1,11 @@
 //! What a gateway does with its own connections when another (or itself) asks.
 
 use campanile_common::ChannelName;
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::message::{Answer, ChannelCounts, Command, Leading, NodeInfo};
+use super::survey::{Looks, Standing, Survey};
 use crate::session::ServerCommand;
 
 /// The connections of this gateway, as the cluster's commands see them.
@@ -12,6 +15,17 @@ pub trait LocalGateway: Send + Sync + 'static {
 
     /// Channels that have subscribers here, and how many.
     fn channels(&self) -> Vec<(ChannelName, usize)>;
+
+    /// The same with how far their streams are.
+    fn standings(&self) -> Vec<Standing> {
+        let channels = self.channels().into_iter();
+        let standing = |(channel, subscribers)| Standing {
+            channel,
+            subscribers,
+            delivered: None,
+        };
+        channels.map(standing).collect()
+    }
 
     /// What there is to say about this gateway.
     fn info(&self) -> NodeInfo;
@@ -37,8 +51,11 @@ pub struct Target {
 /// Entries of one answer about channels at most: a gateway's share of what fits an API answer.
 const MAX_CHANNELS: usize = 100_000;
 
+/// The longest list of channels that is given to whoever wants the largest.
+const MAX_LARGEST: usize = 1000;
+
 /// Does what is asked.
-pub(super) fn carry_out(local: &dyn LocalGateway, command: Command) -> Answer {
+pub(super) fn carry_out(local: &dyn LocalGateway, looks: &Mutex<Looks>, command: Command) -> Answer {
     let (target, command) = match command {
         Command::Disconnect { target, code, reason } => {
             let disconnect = campanile_common::Disconnect::new(code, reason);
@@ -55,7 +72,10 @@ pub(super) fn carry_out(local: &dyn LocalGateway, command: Command) -> Answer {
         }
         Command::Subscribe { target, subscription } => (target, subscription.into()),
         Command::Refresh { target, refresh } => (target, ServerCommand::Refresh(refresh.into())),
-        Command::Channels { pattern } => return channels(local, &pattern),
+        Command::Channels { pattern, largest: 0 } => return channels(local, &pattern),
+        Command::Channels { pattern, largest } => {
+            return Answer::Survey(survey(local, looks, &pattern, largest));
+        }
         Command::Info => return Answer::Info(local.info()),
         Command::Lead => return Answer::Lead(local.leading()),
     };
@@ -76,6 +96,13 @@ fn channels(local: &dyn LocalGateway, pattern: &str) -> Answer {
     } else {
         Answer::Channels(matching)
     }
+}
+
+fn survey(local: &dyn LocalGateway, looks: &Mutex<Looks>, pattern: &str, largest: usize) -> Survey {
+    let standings = local.standings();
+    let count = largest.min(MAX_LARGEST);
+    let wanted = |channel: &str| pattern.is_empty() || matches(pattern, channel);
+    looks.lock().survey(Instant::now(), &standings, count, wanted)
 }
 
 /// Whether `text` is what `pattern` says: `*` stands for any text, `?` for one character.

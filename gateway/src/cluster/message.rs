@@ -10,6 +10,7 @@ use campanile_shard_router::topology::{PartitionState, Topology};
 use serde::{Deserialize, Serialize};
 
 use super::local::Target;
+use super::survey::Survey;
 use crate::auth::SubscriptionOverride;
 use crate::session::{ServerCommand, ServerRefresh, ServerSubscribe, SubscriptionSettings};
 
@@ -57,6 +58,9 @@ pub enum Command {
     Channels {
         /// `*` stands for any text, `?` for one character.
         pattern: String,
+        /// Only so many, the largest and the busiest, as a [`Survey`]; 0: all, as [`ChannelCounts`].
+        #[serde(default)]
+        largest: usize,
     },
     /// Tell about yourself.
     Info,
@@ -105,6 +109,8 @@ pub enum Answer {
     },
     /// These channels have subscribers here.
     Channels(ChannelCounts),
+    /// These are the largest and the busiest of them.
+    Survey(Survey),
     /// The answer would be too large.
     TooMuch,
     /// About this gateway.

@@ -122,7 +122,8 @@ async fn a_gateway_on_its_own_is_a_cluster_of_one() {
     let store = store();
     let alone = member(&store, "a", &[("chat:1", 3)]).await;
     let pattern = "chat:*".to_owned();
-    let answers = alone.cluster.ask(Command::Channels { pattern }).await.unwrap();
+    let all = Command::Channels { pattern, largest: 0 };
+    let answers = alone.cluster.ask(all).await.unwrap();
     assert_eq!(
         answers[&id("a")],
         Answer::Channels([("chat:1".to_owned(), 3)].into())
@@ -147,6 +148,70 @@ async fn who_does_not_answer_is_named() {
     };
     assert_eq!(missing, [id("b")].into());
     assert_eq!(a.cluster.shared.pending.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_can_use_the_answers_of_some_gets_them() {
+    let store = store();
+    let a = member(&store, "a", &[]).await;
+    let b = member(&store, "b", &[]).await;
+    b.cluster.listener.abort();
+    let (answers, silent) = a.cluster.gather(Command::Info).await.unwrap();
+    assert_eq!(answers.into_keys().collect::<Vec<_>>(), [id("a")]);
+    assert_eq!(silent, [id("b")].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_channels_of_each_gateway_are_told() {
+    let store = store();
+    let channels = [("chat:1", 3), ("chat:2", 9), ("chat:3", 5), ("news", 100)];
+    let a = member(&store, "a", &channels).await;
+    let command = Command::Channels {
+        pattern: "chat:*".to_owned(),
+        largest: 2,
+    };
+    let answers = a.cluster.ask(command).await.unwrap();
+    let Answer::Survey(survey) = &answers[&id("a")] else {
+        panic!("{answers:?}");
+    };
+    let told: Vec<_> = survey
+        .channels
+        .iter()
+        .map(|it| (it.channel.as_str(), it.subscribers))
+        .collect();
+    assert_eq!((told, survey.total), (vec![("chat:2", 9), ("chat:3", 5)], 3));
+}
+
+#[test]
+fn a_release_that_knows_no_largest_channels_is_understood() {
+    #[derive(serde::Serialize)]
+    enum Earlier {
+        Request {
+            id: u64,
+            from: &'static str,
+            command: EarlierCommand,
+        },
+    }
+    #[derive(serde::Serialize)]
+    enum EarlierCommand {
+        Channels { pattern: &'static str },
+    }
+    let mut bytes = vec![1];
+    let request = Earlier::Request {
+        id: 7,
+        from: "a",
+        command: EarlierCommand::Channels { pattern: "p" },
+    };
+    rmp_serde::encode::write_named(&mut bytes, &request).unwrap();
+    let expected = Envelope::Request {
+        id: 7,
+        from: id("a"),
+        command: Command::Channels {
+            pattern: "p".to_owned(),
+            largest: 0,
+        },
+    };
+    assert_eq!(Envelope::decode(&bytes).unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::Connection;
 use super::host::Host;
-use crate::cluster::{Leading, LocalGateway, NodeInfo, Progress, Target};
+use crate::cluster::{Leading, LocalGateway, NodeInfo, Progress, Standing, Target};
 use crate::session::ServerCommand;
 
 /// The connections of a host, for [`Cluster`](crate::cluster::Cluster).
@@ -98,6 +98,17 @@ impl LocalGateway for LocalConnections {
         let channels = self.host.router.channels().into_iter();
         channels
             .map(|(channel, members)| (channel, members.len()))
+            .collect()
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let standings = self.host.router.standings().into_iter();
+        standings
+            .map(|(channel, members, delivered)| Standing {
+                channel,
+                subscribers: members.len(),
+                delivered,
+            })
             .collect()
     }
 
