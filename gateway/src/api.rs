@@ -5,12 +5,14 @@
 //! * `publish`, `streams`, `connections`, `batch`: the methods. Those about channels go to the router; those about
 //!   connections to every gateway of the [cluster](crate::cluster). Those about [shards](crate::shards) are called
 //!   straight from `method`.
+//! * `inspect`: channels as the administration page sees them.
 //! * `params`, `results`, `error`: what goes in and comes out.
 
 mod batch;
 mod connections;
 mod error;
 mod handler;
+mod inspect;
 mod meters;
 mod method;
 mod params;
@@ -22,6 +24,7 @@ mod streams;
 mod tests;
 
 pub use error::ApiError;
+pub use inspect::{ChannelCalls, ChannelReport};
 pub use method::Method;
 
 use std::sync::Arc;
@@ -69,8 +72,8 @@ impl<A: Audience> Api<A> {
     }
 
     /// The routes at which it is served.
-    pub fn routes(self, options: &ApiOptions) -> axum::Router {
-        handler::routes(Arc::new(self), options)
+    pub fn routes(self: &Arc<Self>, options: &ApiOptions) -> axum::Router {
+        handler::routes(Arc::clone(self), options)
     }
 
     /// The channel of that name and its rules.

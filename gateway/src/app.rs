@@ -4,6 +4,7 @@
 //! coordinator (`gateway`); what keeps the list of shards (`lists`); HTTP. The sockets come early, so that a taken address ends the start before anything
 //! else has happened; they are announced last, when there is somebody to answer.
 
+mod admin;
 mod announce;
 mod gateway;
 mod lists;
@@ -90,6 +91,7 @@ async fn run(sources: &Sources, config: Config, certificates: PortCertificates) 
         readiness: gateway.readiness(),
         exporter,
         page: page::routes(&config, &gateway, certificates.clients()),
+        admin: admin::routers(&config, &gateway, &api),
     };
     announce::listening(&sockets, &tls);
     if let Some(demo) = &config.demo {

@@ -7,6 +7,7 @@
 //! A key that nobody knows is an error, because it is a typing mistake. A key that Centrifugo v6 knows and this
 //! program does not is named in a warning: a file that was written for Centrifugo starts.
 
+mod admin;
 mod bytes;
 mod centrifugo;
 mod channels;
@@ -30,6 +31,7 @@ mod tls;
 #[cfg(test)]
 mod tests;
 
+pub use admin::AdminOptions;
 pub use bytes::{ByteCount, NotBytes};
 pub use cluster::{ClusterOptions, ManagedBy, MoveOptions, StoreOptions};
 pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
@@ -76,6 +78,8 @@ pub struct Config {
     pub channel: ChannelOptions,
     /// The server API; `None`: not served.
     pub api: Option<ApiOptions>,
+    /// The administration page; `None`: not served.
+    pub admin: Option<AdminOptions>,
     /// The WebSocket endpoint; `None`: not served.
     pub websocket: Option<WebSocketOptions>,
     /// The WebTransport endpoint; `None`: not served.
@@ -141,6 +145,7 @@ impl Config {
             auth: clients::auth(&raw.client, report),
             channel: channels::channel(&raw.channel, report),
             api: server::api(&raw.http_api, report),
+            admin: admin::admin(&raw, report),
             websocket: server::websocket(&raw.websocket, report),
             webtransport: server::webtransport(&raw, report),
             shutdown: server::shutdown(&raw.shutdown, report),

@@ -29,6 +29,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use crate::admin::AdminRouters;
 use crate::config::HttpOptions;
 use crate::exporter::Exporter;
 
@@ -44,20 +45,25 @@ pub struct Endpoints {
     pub exporter: Exporter,
     /// The page and its tokens; an empty router where there is none.
     pub page: Router,
+    /// The administration page; empty routers where there is none.
+    pub admin: AdminRouters,
 }
 
 /// The routers of the public and, if there is one, of the internal address.
 pub fn routers(options: &HttpOptions, endpoints: Endpoints) -> (Router, Option<Router>) {
     let probes = probes(options, endpoints.readiness, endpoints.exporter);
-    let public = endpoints.clients.merge(endpoints.page);
-    match options.internal {
-        None => (public.merge(endpoints.api).merge(probes), None),
-        Some(_) if options.api_is_public => {
-            let internal = endpoints.api.clone().merge(probes);
-            (public.merge(endpoints.api), Some(internal))
-        }
-        Some(_) => (public, Some(endpoints.api.merge(probes))),
+    let Endpoints { api, admin, .. } = endpoints;
+    let mut public = endpoints.clients.merge(endpoints.page);
+    if options.internal.is_none() {
+        return (public.merge(api).merge(admin.public).merge(probes), None);
     }
+    if options.api_is_public {
+        public = public.merge(api.clone());
+    }
+    if options.admin_is_public {
+        public = public.merge(admin.public);
+    }
+    (public, Some(api.merge(admin.internal).merge(probes)))
 }
 
 fn probes(options: &HttpOptions, readiness: Arc<dyn Readiness>, exporter: Exporter) -> Router {

@@ -12,7 +12,7 @@
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
 //! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
 //!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
-//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
+//!   demonstration page), [`admin`] (the administration page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -29,6 +29,7 @@
 //! A publication is decoded once, encoded once for each codec in use among the subscribers, and the same bytes go into
 //! every subscriber's queue.
 
+pub mod admin;
 pub mod api;
 pub mod app;
 pub mod auth;

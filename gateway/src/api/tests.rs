@@ -149,7 +149,7 @@ impl World {
             body_limit: 64 * 1024,
         };
         Self {
-            routes: api.routes(&options),
+            routes: Arc::new(api).routes(&options),
             connections,
             shards: fake,
             _coordinator: coordinator,

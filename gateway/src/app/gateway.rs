@@ -32,6 +32,9 @@ use crate::transport::origin::AllowedOrigins;
 /// The router of client connections.
 pub(super) type ClientRouter = Router<Hub<Connection>>;
 
+/// The server API on it.
+pub(super) type ClientApi = Api<Hub<Connection>>;
+
 /// A running gateway.
 pub(super) struct Gateway {
     name: String,
@@ -53,7 +56,7 @@ impl Gateway {
         config: &Config,
         origin: Origin,
         address: SocketAddr,
-    ) -> anyhow::Result<(Self, Api<Hub<Connection>>)> {
+    ) -> anyhow::Result<(Self, Arc<ClientApi>)> {
         let name = config.node_name.clone().unwrap_or_else(|| made_up_name(address));
         let id = unique_id(&name);
         tracing::info!(gateway = %id.0, "starting");
@@ -102,7 +105,7 @@ impl Gateway {
             shards,
             ending: CancellationToken::new(),
         };
-        Ok((gateway, api))
+        Ok((gateway, Arc::new(api)))
     }
 
     /// What tells the time to all parts.

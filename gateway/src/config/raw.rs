@@ -4,6 +4,7 @@
 //! What a default serializes to serves as the [schema](super::schema): from it the names of environment variables and
 //! the check for unknown keys follow. So every field has a plain default; "not set" is an empty text, an empty list or 0.
 
+mod admin;
 mod api;
 mod channel;
 mod client;
@@ -11,6 +12,7 @@ mod cluster;
 mod quic;
 mod server;
 
+pub use admin::Admin;
 pub use api::{Health, HttpApi, Page, Prometheus, WebSocket, WebTransport};
 pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
@@ -56,6 +58,8 @@ pub struct Raw {
     pub health: Health,
     /// The demonstration page at `/`.
     pub page: Page,
+    /// The administration page.
+    pub admin: Admin,
     /// How the gateway ends.
     pub shutdown: Shutdown,
 }

@@ -19,6 +19,8 @@ pub struct HttpOptions {
     pub internal: Option<SocketAddr>,
     /// Serves the API on `public` although there is `internal`.
     pub api_is_public: bool,
+    /// Serves the administration page, if there is one, on `public` although there is `internal`.
+    pub admin_is_public: bool,
     /// Path of the liveness endpoint; `None`: not served.
     pub health: Option<String>,
     /// Path of the metrics; `None`: not served.
@@ -134,6 +136,7 @@ pub(super) fn http(raw: &Raw, report: &mut Report) -> Option<HttpOptions> {
         public,
         internal: (server.internal_port != 0 && internal != public).then_some(internal),
         api_is_public: raw.http_api.external,
+        admin_is_public: raw.admin.external,
         health: raw.health.enabled.then(|| raw.health.handler_prefix.clone()),
         metrics: raw
             .prometheus
@@ -194,7 +197,7 @@ fn distinct_paths(raw: &Raw, options: &HttpOptions, report: &mut Report) {
     }
 }
 
-fn check_path(key: &str, path: &str, report: &mut Report) {
+pub(super) fn check_path(key: &str, path: &str, report: &mut Report) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
     if !path.starts_with('/') || !path.bytes().all(plain) {
         report.error(format!(

@@ -123,7 +123,7 @@ fn the_environment_sets_secrets_lists_and_objects() {
 fn variables_that_set_nothing_are_named_but_for_those_of_kubernetes() {
     let written = Written::file("c.json", "{}")
         .variable("CAMPANILE_CLIENT_TOKEN_HMAC_SECRET", "x")
-        .variable("CAMPANILE_ADMIN_PASSWORD", "x")
+        .variable("CAMPANILE_GRPC_API_PORT", "1")
         .variable("CAMPANILE_SERVICE_PORT_HTTP", "8000")
         .variable("CAMPANILE_PORT_8000_TCP_ADDR", "10.0.0.1")
         .variable("HOME", "/");
@@ -135,7 +135,7 @@ fn variables_that_set_nothing_are_named_but_for_those_of_kubernetes() {
         "{warnings:?}"
     );
     assert_eq!(
-        about("CAMPANILE_ADMIN_PASSWORD is not supported yet"),
+        about("CAMPANILE_GRPC_API_PORT is not supported yet"),
         1,
         "{warnings:?}"
     );
@@ -361,7 +361,6 @@ fn a_file_of_centrifugo_starts_and_says_what_it_ignores() {
         texts(&report, Severity::Security),
     );
     for key in [
-        "admin.password",
         "client.token.jwks_public_endpoint",
         "client.proxy.connect.endpoint",
         "rpc.ping.method",
@@ -436,7 +435,13 @@ fn the_starter_file_is_valid_and_its_secrets_differ_each_time() {
 fn secrets_do_not_show_in_what_is_logged() {
     let (config, report) = Written::file("config.yaml", CENTRIFUGO).load();
     let shown = format!("{config:?}{report}");
-    for secret in ["redis-password", "centrifugo-secret", "centrifugo-api-key"] {
+    for secret in [
+        "redis-password",
+        "centrifugo-secret",
+        "centrifugo-api-key",
+        "centrifugo-admin-password",
+        "centrifugo-admin-secret",
+    ] {
         assert!(
             CENTRIFUGO.contains(secret) && !shown.contains(secret),
             "{secret} shows"
@@ -594,6 +599,41 @@ fn without_any_configuration_quic_is_there_unless_it_is_refused() {
     };
     let (config, _) = Config::load(&refused).unwrap();
     assert!(config.quic.is_none() && config.webtransport.is_none());
+}
+
+#[test]
+fn the_administration_page_needs_a_password_and_a_place_of_its_own() {
+    let admin = |text: &str| Written::file("c.yaml", text).load().0.admin;
+    for off in [
+        "{}",
+        "admin: {enabled: true, secret: a-long-enough-secret}",
+        "admin: {enabled: false, password: a-long-enough-password}",
+    ] {
+        assert!(admin(off).is_none(), "{off}");
+    }
+    let on = admin("admin: {password: a-long-enough-password}").unwrap();
+    assert_eq!(
+        (on.prefix.as_str(), on.session_ttl),
+        ("/admin", Duration::from_secs(12 * 3600))
+    );
+    assert!(on.secret.is_none());
+    let moved = admin("admin: {password: a-long-enough-password, handler_prefix: /ops/}").unwrap();
+    assert_eq!(moved.prefix, "/ops");
+    for taken in ["/api", "/ready", "/demo", "/connection", "ops"] {
+        let text = format!("admin: {{password: a-long-enough-password, handler_prefix: {taken}}}");
+        let errors = Written::file("c.yaml", &text).errors();
+        assert!(errors[0].starts_with("admin.handler_prefix: "), "{errors:?}");
+    }
+    let (_, report) = Written::file("c.yaml", "admin: {password: short, secret: short}").load();
+    let warnings = texts(&report, Severity::Security);
+    for key in ["admin.password", "admin.secret"] {
+        assert!(
+            warnings.iter().any(|warning| warning.starts_with(key)),
+            "{warnings:?}"
+        );
+    }
+    let text = "admin: {password: a-long-enough-password, session_ttl: 0s}";
+    assert_eq!(Written::file("c.yaml", text).errors().len(), 1);
 }
 
 #[test]

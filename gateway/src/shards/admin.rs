@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_shard_router::audience::Audience;
-use campanile_shard_router::coordinator::Planned;
+use campanile_shard_router::coordinator::{Planned, ShardSource as _};
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::router::{Router, ShardHealth};
-use campanile_shard_router::shard::ShardStatus;
+use campanile_shard_router::shard::{ShardStatus, ShardUsage};
 use campanile_shard_router::topology::{PartitionState, ShardEntry, ShardId, ShardState, Topology};
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::timeout;
 
 use super::report::{Load, MoveGroup, Moves, PartitionMap, PlanReport, ShardList, ShardRow, Status};
 use super::{Change, Refusal, RefusalCode};
@@ -23,7 +26,13 @@ pub trait ShardView: Send + Sync + 'static {
 
     /// How each shard of it is.
     fn health(&self) -> Vec<ShardHealth>;
+
+    /// What each shard holds, of those that say so in time.
+    fn usage(&self) -> BoxFuture<'_, BTreeMap<ShardId, ShardUsage>>;
 }
+
+/// How long a shard may take to say what it holds.
+const USAGE: Duration = Duration::from_secs(1);
 
 impl<A: Audience> ShardView for Router<A> {
     fn topology(&self) -> Option<Arc<Topology>> {
@@ -32,6 +41,24 @@ impl<A: Audience> ShardView for Router<A> {
 
     fn health(&self) -> Vec<ShardHealth> {
         self.shard_health()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, BTreeMap<ShardId, ShardUsage>> {
+        let topology = Self::topology(self);
+        let entries = topology.iter().flat_map(|topology| &topology.shards);
+        let asked = entries.filter_map(|(id, entry)| {
+            let run = entry
+                .incarnation
+                .as_ref()
+                .filter(|_| entry.state != ShardState::Lost)?;
+            let usage = self.shard(id, &entry.url).ok()?.usage(run);
+            let id = id.clone();
+            Some(async move { Some((id, timeout(USAGE, usage).await.ok()?.ok()?)) })
+        });
+        let answers = join_all(asked.collect::<Vec<_>>());
+        answers
+            .map(|answers| answers.into_iter().flatten().collect())
+            .boxed()
     }
 }
 

@@ -8,7 +8,7 @@ use campanile_common::ChannelName;
 use campanile_shard_router::coordinator::Planned;
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::router::ShardHealth;
-use campanile_shard_router::shard::ShardStatus;
+use campanile_shard_router::shard::{ShardStatus, ShardUsage};
 use campanile_shard_router::store::{GatewayId, MemoryStore};
 use campanile_shard_router::topology::{
     Change as TopologyChange, Generation, MoveHistory, PartitionState, PlanSummary, ShardEntry, ShardId,
@@ -172,6 +172,15 @@ impl ShardView for Fake {
             .filter(|(_, entry)| entry.state != ShardState::Lost)
             .map(connected)
             .collect()
+    }
+
+    fn usage(&self) -> BoxFuture<'_, BTreeMap<ShardId, ShardUsage>> {
+        let usage = ShardUsage {
+            bytes: 2 << 20,
+            keys: 300,
+            operations: Some(40),
+        };
+        ready(BTreeMap::from([(id("a"), usage)])).boxed()
     }
 }
 

@@ -54,8 +54,17 @@ const commands = {
   async texts({ tab, selector }) {
     return tabs.get(tab).locator(selector).allInnerTexts();
   },
-  async screenshot({ tab, path }) {
-    await tabs.get(tab).screenshot({ path });
+  // What an expression of the page comes to.
+  async evaluate({ tab, expression }) {
+    return tabs.get(tab).evaluate(expression);
+  },
+  // The size of the window, and whether the visitor likes it dark.
+  async look({ tab, width, height, scheme }) {
+    await tabs.get(tab).setViewportSize({ width, height });
+    await tabs.get(tab).emulateMedia({ colorScheme: scheme });
+  },
+  async screenshot({ tab, path, whole }) {
+    await tabs.get(tab).screenshot({ path, fullPage: Boolean(whole) });
   },
 };
 
