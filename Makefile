@@ -84,6 +84,10 @@ doc: ## Build the documentation
 deny: ## Check the dependencies: bans, licences, sources
 	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph bans licenses sources
 
+.PHONY: configdoc
+configdoc: ## Bring the tables of keys in docs/configuration.md up to date with the definitions of the keys
+	$(CARGO) run --locked -p campanile-gateway -- configdoc --into docs/configuration.md
+
 .PHONY: advisories
 advisories: ## Check the dependencies against the advisory database (needs a network)
 	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph advisories

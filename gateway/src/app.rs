@@ -1,11 +1,12 @@
 //! The gateway as a program: the parts in the order in which they are made, and their end in the reverse order.
 //!
-//! Configuration, log, metrics, sockets; topology store and ways to the shards (`shards`); router, connections, cluster,
+//! Configuration (`check`), log, metrics, sockets; topology store and ways to the shards (`shards`); router, connections, cluster,
 //! coordinator (`gateway`); what keeps the list of shards (`lists`); HTTP. The sockets come early, so that a taken address ends the start before anything
 //! else has happened; they are announced last, when there is somebody to answer.
 
 mod admin;
 mod announce;
+mod check;
 mod gateway;
 mod lists;
 mod page;
@@ -22,44 +23,46 @@ use tokio::runtime;
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, give_up, refuse};
-use crate::config::{Config, Invalid, ShutdownOptions, Sources};
+use crate::config::{Config, Invalid, Mistake, ShutdownOptions, Sources};
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
 use crate::logging;
-use crate::tls::{Certificates, PortCertificates};
+use crate::tls::Certificates;
 use crate::udp::{self, Patience, UdpPort};
 
+pub use check::{Checked, check};
+
+use announce::Announcement;
 use gateway::Gateway;
 use lists::Origin;
 use signals::Signals;
 use sockets::{Serving, Sockets};
 
-/// Runs a gateway until it is told to end.
+/// Runs a gateway until it is told to end; says where it listens in words, or as an object with `json`.
 #[must_use]
-pub fn serve(sources: &Sources) -> Exit {
-    let (config, mut report) = match Config::load(sources) {
-        Ok(loaded) => loaded,
+pub fn serve(sources: &Sources, json: bool) -> Exit {
+    let checked = match check(sources) {
+        Ok(checked) => checked,
         Err(invalid) => return refuse(&invalid),
     };
-    let certificates = match PortCertificates::open(&config.tls) {
-        Ok(certificates) => certificates,
-        Err(error) => {
-            report.error(error.to_string());
-            return refuse(&Invalid(report));
-        }
-    };
-    logging::start(config.log);
-    report.log();
+    if let Err(invalid) = check::find_store(&checked.config, sources) {
+        return refuse(&invalid);
+    }
+    logging::start(checked.config.log);
     let ended = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(run(sources, config, certificates)));
+        .and_then(|runtime| runtime.block_on(run(sources, checked, json)));
     ended.unwrap_or_else(|error| fail(&error))
 }
 
-/// Says why it could not go on: in the log, or where nothing is logged, by itself.
+/// Says why it could not go on: as of any other mistake in the configuration; else in the log, or where nothing is logged,
+/// by itself.
 fn fail(error: &anyhow::Error) -> Exit {
+    if let Some(invalid) = error.downcast_ref::<Invalid>() {
+        return refuse(invalid);
+    }
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(error = format!("{error:#}"), "cannot go on");
         Exit::Failure
@@ -68,7 +71,12 @@ fn fail(error: &anyhow::Error) -> Exit {
     }
 }
 
-async fn run(sources: &Sources, config: Config, certificates: PortCertificates) -> anyhow::Result<Exit> {
+async fn run(sources: &Sources, checked: Checked, json: bool) -> anyhow::Result<Exit> {
+    let Checked {
+        config,
+        report,
+        certificates,
+    } = checked;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let origin = Origin {
         sources: sources.clone(),
@@ -79,7 +87,10 @@ async fn run(sources: &Sources, config: Config, certificates: PortCertificates) 
     let hangups = signals::hangups().context("cannot listen for signals")?;
     tokio::spawn(certificates.keeper().run(hangups));
     let tls = certificates.acceptors().context("cannot speak TLS")?;
-    let mut sockets = Sockets::bind(&config.http, config.quic.as_ref()).await?;
+    let sockets = Sockets::bind(&config.http, config.quic.as_ref()).await;
+    let mut sockets =
+        sockets.map_err(|error| check::mistake(Mistake::Address, error.to_string(), sources))?;
+    report.log();
     let (gateway, api) = Gateway::start(&config, origin, sockets.public())?;
     let endpoints = Endpoints {
         clients: gateway.clients(&config),
@@ -93,13 +104,13 @@ async fn run(sources: &Sources, config: Config, certificates: PortCertificates) 
         page: page::routes(&config, &gateway, certificates.clients()),
         admin: admin::routers(&config, &gateway, &api),
     };
-    announce::listening(&sockets, &tls);
-    if let Some(demo) = &config.demo {
-        announce::demo(demo);
-    }
-    if let Some(generated) = certificates.clients().filter(|it| it.is_generated()) {
-        announce::generated(generated.fingerprint());
-    }
+    let generated = certificates.clients().filter(|it| it.is_generated());
+    let announcement = Announcement {
+        listening: announce::addresses(&sockets, &tls),
+        demo: config.demo.as_ref(),
+        certificate: generated.map(Certificates::fingerprint),
+    };
+    announcement.say(json);
     let udp = serve_udp(&mut sockets, &gateway, &config, certificates.clients());
     let udp = udp.context("cannot serve QUIC")?;
     let serving = sockets.serve(routers(&config.http, endpoints), tls);

@@ -5,6 +5,7 @@
 //! refused before its claims are looked at. Nothing here reads a clock: the present is passed in.
 
 mod claims;
+mod explain;
 mod generate;
 mod key;
 mod verify;
@@ -13,6 +14,7 @@ mod verify;
 mod tests;
 
 pub use claims::{SubscriptionOverride, Switch};
+pub use explain::{Accepted, Explained, Refusal, TokenKind, explain};
 pub use generate::{TokenRequest, generate_token};
 pub use key::keys_match;
 pub use verify::{

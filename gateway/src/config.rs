@@ -13,13 +13,16 @@ mod centrifugo;
 mod channels;
 mod clients;
 mod cluster;
+mod describe;
 mod dns;
 pub mod generate;
 mod list;
 pub mod options;
+mod place;
 mod quic;
 pub mod raw;
 mod redis;
+pub mod reference;
 mod report;
 mod schema;
 mod server;
@@ -34,11 +37,13 @@ mod tests;
 pub use admin::AdminOptions;
 pub use bytes::{ByteCount, NotBytes};
 pub use cluster::{ClusterOptions, ManagedBy, MoveOptions, StoreOptions};
+pub use describe::{Described, Field, Kind};
 pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
 pub use list::TextList;
+pub use place::Place;
 pub use quic::{CongestionControl, QuicOptions};
 pub use redis::{NotRedis, RedisUrl};
-pub use report::{Finding, Report, Severity};
+pub use report::{Finding, Mistake, Report, Severity};
 pub use schema::Schema;
 pub use server::{
     ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
@@ -113,13 +118,14 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<(Self, Report), Invalid> {
         let schema = Schema::new();
         let mut report = Report::default();
-        let Some(merged) = sources.merge(&schema, &mut report) else {
-            return Err(Invalid(report));
-        };
-        report_strangers(&schema, &merged, &mut report);
-        let without_file = sources.file.is_none().then(|| generate::Said::of(&merged));
-        let raw = deserialize(merged, &mut report);
-        let config = raw.and_then(|raw| Self::validate(raw, without_file, &mut report));
+        let merged = sources.merge(&schema, &mut report);
+        let config = merged.and_then(|merged| {
+            report_strangers(&schema, &merged, &mut report);
+            let without_file = sources.file.is_none().then(|| generate::Said::of(&merged));
+            let raw = deserialize(merged, &mut report)?;
+            Self::validate(raw, without_file, &mut report)
+        });
+        sources.locate(&mut report);
         match config {
             Some(config) if !report.has_errors() => Ok((config, report)),
             _ => Err(Invalid(report)),
@@ -167,10 +173,10 @@ fn report_strangers(schema: &Schema, merged: &Value, report: &mut Report) {
     for key in schema.strangers(merged) {
         match centrifugo::ignored(&key) {
             Some(ignored) => report.ignored(&key.path, ignored, key.is_off),
-            None => report.error(match schema.closest(&key.pattern) {
-                Some(closest) => format!("{}: there is no such key; did you mean {closest}?", key.path),
-                None => format!("{}: there is no such key", key.path),
-            }),
+            None => {
+                let closest = schema.closest(&key.pattern);
+                report.mistake(Mistake::UnknownKey, source::unknown(&key.path, closest));
+            }
         }
     }
 }
@@ -182,14 +188,43 @@ fn deserialize(mut merged: Value, report: &mut Report) -> Option<Raw> {
         Ok(raw) => Some(raw),
         Err(error) => {
             let path = error.path().to_string();
-            report.error(if is_secret(&path) {
+            let text = if is_secret(&path) {
                 format!("{path}: expected a text (its value is not shown); put quotes around it")
             } else {
-                format!("{path}: {}", error.inner())
-            });
+                format!("{path}: {}", plainly(&error.inner().to_string()))
+            };
+            report.mistake(Mistake::WrongType, text);
             None
         }
     }
+}
+
+/// What types are called by those who read values, and by those who write them.
+const TYPES: [(&str, &str); 10] = [
+    ("u8", "a whole number from 0 to 255"),
+    ("u16", "a whole number from 0 to 65535"),
+    ("u32", "a whole number from 0 to 4294967295"),
+    ("u64", "a whole number, 0 or more"),
+    ("i64", "a whole number"),
+    ("a boolean", "true or false"),
+    ("a string", "a text"),
+    ("a sequence", "a list"),
+    ("a map", "a section, with keys of its own"),
+    ("struct ", "a section, with keys of its own"),
+];
+
+/// What was expected in words for people.
+fn plainly(problem: &str) -> String {
+    let Some((found, expected)) = problem.rsplit_once(", expected ") else {
+        return problem.to_owned();
+    };
+    let known = TYPES
+        .iter()
+        .find(|(name, _)| *name == expected || (name.ends_with(' ') && expected.starts_with(name)));
+    known.map_or_else(
+        || problem.to_owned(),
+        |(_, words)| format!("{found}, expected {words}"),
+    )
 }
 
 /// Whether the key's value must not be shown.

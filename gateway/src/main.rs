@@ -13,15 +13,23 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().into_command() {
-        Command::Serve(arguments) => app::serve(&arguments.sources()),
+        Command::Serve(arguments) => {
+            let (sources, json) = arguments.into_parts();
+            app::serve(&sources, json)
+        }
         Command::Checkconfig(arguments) => cli::check_config(arguments),
-        Command::Genconfig => cli::generate_config(),
+        Command::Genconfig(arguments) => cli::generate_config(&arguments),
+        Command::Configdoc(arguments) => cli::reference(&arguments),
         Command::Gentoken(arguments) => cli::generate_token(arguments),
+        Command::Checktoken(arguments) => cli::check_token(arguments),
         Command::Fingerprint(arguments) => cli::fingerprint(&arguments),
         Command::Shards(arguments) => cli::shards(arguments),
+        Command::Nodes(arguments) => cli::nodes(&arguments),
+        Command::Channels(arguments) => cli::channels(&arguments),
         Command::Sub(arguments) => cli::sub(arguments),
         Command::Pub(arguments) => cli::publish(arguments),
-        Command::Version => cli::version(),
+        Command::Completions(arguments) => cli::completions(&arguments),
+        Command::Version(arguments) => cli::version(&arguments),
     };
     exit.into()
 }

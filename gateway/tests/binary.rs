@@ -73,10 +73,10 @@ fn each_kind_of_failure_has_its_exit_code() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     for (arguments, code) in [
-        (&["--http.port", &port][..], 1),
+        (&["--http.port", &port][..], 14),
         (&["--no-such-flag"], 2),
-        (&["checkconfig", "--set", "no.such.key=1"], 3),
-        (&["serve", "--set", "client.channel_limit=many"], 3),
+        (&["checkconfig", "--set", "no.such.key=1"], 10),
+        (&["serve", "--set", "client.channel_limit=many"], 11),
         (&["gentoken", "--user", "ann"], 3),
     ] {
         assert_eq!(run(arguments).status.code(), Some(code), "{arguments:?}");
@@ -218,7 +218,7 @@ fn a_certificate_that_cannot_be_used_ends_the_start_with_one_line() {
         ] {
             let output = with(command, certificate);
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(3), "{command}: {said}");
+            assert_eq!(output.status.code(), Some(13), "{command}: {said}");
             assert_eq!(said.matches("error: ").count(), 1, "{said}");
             assert!(said.contains(words), "{said}");
         }
@@ -246,6 +246,6 @@ fn the_fingerprint_of_a_certificate_is_printed() {
     assert_eq!(lengths, [64, 44], "{text}");
     std::fs::write(&file, "nothing").unwrap();
     let output = run(&["fingerprint", path]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(13));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no certificate in"));
 }

@@ -1,5 +1,7 @@
 //! The listening sockets: the clients' for TCP and, if there are any, the internal one and that of QUIC.
 
+use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -13,6 +15,35 @@ use crate::udp;
 
 /// Attempts to find a number that is free for TCP and for UDP, where any will do.
 const ATTEMPTS: usize = 16;
+
+/// An address of the configuration cannot be listened on. Says in one line which key is about it, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct AddressError(String);
+
+impl AddressError {
+    /// What kept the address from being used whose keys begin with `section`.
+    fn of(section: &str, error: &(dyn Error + 'static)) -> Self {
+        let source = error.source();
+        let kind = source
+            .and_then(|it| it.downcast_ref::<io::Error>())
+            .map(io::Error::kind);
+        let (key, advice) = match kind {
+            Some(io::ErrorKind::AddrInUse) => (
+                "port",
+                "; another process has that port: end it, or write another one",
+            ),
+            Some(io::ErrorKind::AddrNotAvailable) => ("address", "; write one that this machine has"),
+            Some(io::ErrorKind::PermissionDenied) => (
+                "port",
+                "; write one above 1023, or give the process the right to it",
+            ),
+            _ => ("address", ""),
+        };
+        let why = source.map(|source| format!(": {source}")).unwrap_or_default();
+        Self(format!("{section}{key}: {error}{why}{advice}"))
+    }
+}
 
 /// Sockets that listen and are not served yet.
 #[derive(Debug)]
@@ -30,10 +61,16 @@ pub(super) struct Serving {
 }
 
 impl Sockets {
-    pub(super) async fn bind(options: &HttpOptions, quic: Option<&QuicOptions>) -> anyhow::Result<Self> {
+    pub(super) async fn bind(
+        options: &HttpOptions,
+        quic: Option<&QuicOptions>,
+    ) -> Result<Self, AddressError> {
         let (public, udp) = clients(options.public, quic.map(|quic| quic.address)).await?;
         let internal = match options.internal {
-            Some(address) => Some(bind(address).await?),
+            Some(address) => {
+                let bound = bind(address).await;
+                Some(bound.map_err(|error| AddressError::of("http_server.internal_", &error))?)
+            }
             None => None,
         };
         Ok(Self {
@@ -76,10 +113,14 @@ impl Sockets {
 }
 
 /// The sockets of clients. A UDP port of 0 stands for the number of the TCP port.
-async fn clients(tcp: SocketAddr, udp: Option<SocketAddr>) -> anyhow::Result<(Bound, Option<udp::Socket>)> {
+async fn clients(
+    tcp: SocketAddr,
+    udp: Option<SocketAddr>,
+) -> Result<(Bound, Option<udp::Socket>), AddressError> {
     let mut attempt = 1;
     loop {
-        let public = bind(tcp).await?;
+        let public = bind(tcp).await;
+        let public = public.map_err(|error| AddressError::of("http_server.", &error))?;
         let Some(mut address) = udp else {
             return Ok((public, None));
         };
@@ -90,7 +131,7 @@ async fn clients(tcp: SocketAddr, udp: Option<SocketAddr>) -> anyhow::Result<(Bo
         match udp::Socket::bind(address) {
             Ok(socket) => return Ok((public, Some(socket))),
             Err(error) if any_will_do && error.is_taken() && attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(AddressError::of("quic.", &error)),
         }
     }
 }

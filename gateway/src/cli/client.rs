@@ -20,10 +20,9 @@ pub use arguments::{PubArguments, SubArguments};
 
 use std::future::Future;
 
-use tokio::runtime;
-
 use super::Exit;
-use super::commands::{complain, give_up};
+use super::api::block_on;
+use super::output::complain;
 use failure::Failure;
 
 /// Prints what is published in channels.
@@ -39,20 +38,20 @@ pub fn publish(arguments: PubArguments) -> Exit {
 }
 
 fn carry_out<F: Future<Output = Result<(), Failure>>>(json: bool, command: impl FnOnce() -> F) -> Exit {
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return give_up(&format!("cannot start: {error}")),
-    };
-    let outcome = runtime.block_on(command());
-    runtime.block_on(session::goodbye());
+    let outcome = block_on(async {
+        let outcome = command().await;
+        session::goodbye().await;
+        outcome
+    });
     match outcome {
-        Ok(()) => Exit::Success,
-        Err(failure) => {
+        Ok(Ok(())) => Exit::Success,
+        Ok(Err(failure)) => {
             if json {
                 line::print(&failure.json());
             }
             complain(&failure.to_string());
             failure.exit()
         }
+        Err(exit) => exit,
     }
 }

@@ -1,117 +1,75 @@
-//! The commands that print something and end.
+//! The commands about this program itself, and about certificates.
 
-use std::io::{self, Write as _};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
-use campanile_common::Timestamp;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+use serde_json::json;
 
-use super::{ConfigArguments, Exit, FingerprintArguments, TokenArguments};
-use crate::auth::{TokenRequest, generate_token as sign};
-use crate::config::options::Expected;
-use crate::config::{Config, Invalid, generate};
-use crate::tls::{PortCertificates, fingerprint_of_file};
+use super::output::{answer, fail, say};
+use super::{Cli, Exit};
+use crate::tls::fingerprint_of_file;
 
-/// `checkconfig`: prints what was found.
-#[must_use]
-pub fn check_config(arguments: ConfigArguments) -> Exit {
-    match Config::load(&arguments.sources()) {
-        Ok((config, mut report)) => match PortCertificates::open(&config.tls) {
-            Ok(_) => print(&format!("{report}the configuration is valid")),
-            Err(error) => {
-                report.error(error.to_string());
-                refuse(&Invalid(report))
-            }
-        },
-        Err(invalid) => refuse(&invalid),
-    }
+/// The commit that this was built from, where whoever built it said so.
+const COMMIT: Option<&str> = option_env!("CAMPANILE_COMMIT");
+
+/// Which certificate.
+#[derive(Debug, Args)]
+pub struct FingerprintArguments {
+    /// A PEM file; the first certificate in it counts
+    file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which shell.
+#[derive(Debug, Args)]
+pub struct CompletionArguments {
+    /// Whose words it is in
+    shell: Shell,
+}
+
+/// How to say it.
+#[derive(Debug, Args)]
+pub struct VersionArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// `fingerprint`: prints that of a certificate.
 #[must_use]
 pub fn fingerprint(arguments: &FingerprintArguments) -> Exit {
     match fingerprint_of_file(&arguments.file) {
-        Ok(fingerprint) => print(&format!("{fingerprint}\n{}", fingerprint.base64())),
-        Err(error) => give_up(&error.to_string()),
+        Ok(fingerprint) => answer(
+            arguments.json,
+            || json!({ "sha256": fingerprint.to_string(), "base64": fingerprint.base64() }),
+            || format!("{fingerprint}\n{}", fingerprint.base64()),
+        ),
+        Err(error) => fail(Exit::Certificate, arguments.json, None, &error.to_string()),
     }
 }
 
-/// `genconfig`: prints a file to begin with.
+/// `completions`: prints a script for a shell.
 #[must_use]
-pub fn generate_config() -> Exit {
-    print(generate::starter().trim_end())
-}
-
-/// `version`: prints the version.
-#[must_use]
-pub fn version() -> Exit {
-    print(concat!("campanile ", env!("CARGO_PKG_VERSION")))
-}
-
-/// `gentoken`: prints a token.
-#[must_use]
-pub fn generate_token(arguments: TokenArguments) -> Exit {
-    let config = match Config::load(&arguments.config.sources()) {
-        Ok((config, _)) => config,
-        Err(invalid) => return refuse(&invalid),
-    };
-    let rules = match arguments.channel {
-        Some(_) => config.auth.subscription(),
-        None => &config.auth.connection,
-    };
-    // A key that was made up for this very process opens nothing.
-    let Some(keys) = rules.hmac.as_ref().filter(|_| config.demo.is_none()) else {
-        complain(
-            "client.token.hmac_secret_key: not set, so there is nothing to sign with; name a file with --config",
-        );
-        return Exit::Configuration;
-    };
-    let now = Timestamp::ZERO
-        + SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-    let ttl = arguments.ttl.get();
-    print(&sign(
-        &keys.current,
-        &TokenRequest {
-            user: &arguments.user,
-            channel: arguments.channel.as_deref(),
-            issued_at: now,
-            expires_at: (!ttl.is_zero()).then(|| now + ttl),
-            audience: exactly(rules.audience.as_ref()),
-            issuer: exactly(rules.issuer.as_ref()),
-        },
-    ))
-}
-
-/// What the rules demand, where they name one text.
-fn exactly(expected: Option<&Expected>) -> Option<&str> {
-    match expected {
-        Some(Expected::Exactly(text)) => Some(text),
-        Some(Expected::Matching(_)) | None => None,
-    }
-}
-
-/// Tells what is wrong with the configuration.
-#[must_use]
-pub fn refuse(invalid: &Invalid) -> Exit {
-    complain(invalid.to_string().trim_end());
-    Exit::Configuration
-}
-
-/// Says why it could not go on.
-#[must_use]
-pub fn give_up(why: &str) -> Exit {
-    complain(why);
-    Exit::Failure
-}
-
-/// A line on standard output. Whoever closed it does not want it.
-fn print(text: &str) -> Exit {
-    let _ = writeln!(io::stdout(), "{text}");
+pub fn completions(arguments: &CompletionArguments) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "campanile", &mut script);
+    say(script.trim_ascii_end());
     Exit::Success
 }
 
-/// A line on standard error.
-pub(super) fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+/// `version`: prints it, and what it was built from and with.
+#[must_use]
+pub fn version(arguments: &VersionArguments) -> Exit {
+    let (version, rustc) = (env!("CARGO_PKG_VERSION"), env!("CAMPANILE_RUSTC"));
+    answer(
+        arguments.json,
+        || json!({ "version": version, "commit": COMMIT, "rustc": rustc }),
+        || match COMMIT {
+            Some(commit) => format!("campanile {version} (commit {commit}, {rustc})"),
+            None => format!("campanile {version} ({rustc})"),
+        },
+    )
 }

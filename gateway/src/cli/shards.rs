@@ -1,13 +1,11 @@
 //! `campanile shards`: looks at the shards of a running deployment and changes which there are, through a gateway's API.
 //!
 //! * `arguments`: what can be typed.
-//! * `caller`: one call of the API.
 //! * `show`: answers as tables.
 //! * `progress`: how far a plan has come, as a bar, as lines, and as JSON.
 //! * `wait`: follows a plan to its end.
 
 mod arguments;
-mod caller;
 mod progress;
 mod show;
 mod wait;
@@ -17,31 +15,28 @@ mod tests;
 
 pub use arguments::ShardsArguments;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use serde_json::json;
 use serde_json::value::RawValue;
-use tokio::runtime;
 
 use super::Exit;
-use super::commands::{complain, give_up};
+use super::api::{Puzzling, block_on};
+use super::caller::CallError;
+use super::output::{fail, say};
 use crate::shards::report::{PlanReport, ShardList, Status};
 use arguments::{ChangeCommand, ShardsCommand};
-use caller::{CallError, Caller};
 use progress::Style;
 use wait::{Aim, follow};
 
 /// Carries the command out.
 #[must_use]
 pub fn shards(arguments: ShardsArguments) -> Exit {
-    let json = arguments.json;
-    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return give_up(&format!("cannot start: {error}")),
-    };
-    match runtime.block_on(run(arguments)) {
-        Ok(()) => Exit::Success,
-        Err(failure) => report(&failure, json),
+    let json = arguments.api.json;
+    match block_on(run(arguments)) {
+        Ok(Ok(())) => Exit::Success,
+        Ok(Err(failure)) => report(&failure, json),
+        Err(exit) => exit,
     }
 }
 
@@ -58,22 +53,22 @@ enum Failure {
     #[error("{0}")]
     Abandoned(String),
     /// The answer makes no sense.
-    #[error("the gateway's answer is not understood; is it of another release?")]
-    Answer(#[from] serde_json::Error),
+    #[error(transparent)]
+    Answer(#[from] Puzzling),
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Puzzling::from(error).into()
+    }
 }
 
 async fn run(arguments: ShardsArguments) -> Result<(), Failure> {
-    let ShardsArguments {
-        url,
-        api_key,
-        json,
-        wait,
-        command,
-    } = arguments;
-    let caller = Caller::new(&url, api_key)?;
+    let ShardsArguments { api, wait, command } = arguments;
+    let caller = api.caller()?;
     let screen = Screen {
-        json,
-        style: Style::of_output(json, io::stdout().is_terminal()),
+        json: api.json,
+        style: Style::of_output(api.json, io::stdout().is_terminal()),
     };
     match command {
         ShardsCommand::List | ShardsCommand::Plan { .. } if wait => {
@@ -134,18 +129,9 @@ impl Screen {
 fn report(failure: &Failure, json: bool) -> Exit {
     let (code, exit) = match failure {
         Failure::Usage(_) => (None, Exit::Usage),
-        Failure::Call(CallError::Refused { code, .. }) => (Some(*code), Exit::Refused),
+        Failure::Call(error) => (error.code(), error.exit()),
         Failure::Abandoned(_) => (None, Exit::Refused),
-        Failure::Call(_) | Failure::Answer(_) => (None, Exit::Failure),
+        Failure::Answer(_) => (None, Exit::Failure),
     };
-    if json {
-        say(&json!({ "error": { "code": code, "message": failure.to_string() } }).to_string());
-    }
-    complain(&failure.to_string());
-    exit
-}
-
-/// A line on standard output. Whoever closed it does not want it.
-fn say(text: &str) {
-    let _ = writeln!(io::stdout(), "{text}");
+    fail(exit, json, code, &failure.to_string())
 }

@@ -7,7 +7,7 @@ use campanile_common::ChannelSyntax;
 use super::clients::regex;
 use super::options::{Allow, ChannelOptions, NamespaceOptions, PublicationFormat, RecoveryMode};
 use super::raw::{Channel, Namespace};
-use super::report::Report;
+use super::report::{Mistake, Report};
 
 pub(super) fn channel(raw: &Channel, report: &mut Report) -> ChannelOptions {
     if raw.max_length == 0 {
@@ -29,10 +29,8 @@ pub(super) fn channel(raw: &Channel, report: &mut Report) -> ChannelOptions {
         check_name(&section, namespace, raw, report);
         let options = namespace_options(&section, namespace, raw, report);
         if namespaces.insert(namespace.name.clone(), options).is_some() {
-            report.error(format!(
-                "{section}.name: {:?} is taken; write another one",
-                namespace.name
-            ));
+            let text = format!("{section}.name: {:?} is taken; write another one", namespace.name);
+            report.mistake(Mistake::NameTaken, text);
         }
     }
     ChannelOptions {

@@ -168,7 +168,16 @@ fn expected(section: &str, claim: &str, rules: (&str, &str), report: &mut Report
 /// The regular expression `pattern`, the value of `key`.
 pub(super) fn regex(key: &str, pattern: &str, report: &mut Report) -> Option<Regex> {
     Regex::new(pattern)
-        .inspect_err(|error| report.error(format!("{key}: not a regular expression: {error}")))
+        .inspect_err(|error| {
+            // The rest of the lines shows the pattern and points into it.
+            let error = error.to_string();
+            let what = error
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .trim_start_matches("error: ");
+            report.error(format!("{key}: not a regular expression: {what}"));
+        })
         .ok()
 }
 

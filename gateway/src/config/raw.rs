@@ -3,6 +3,7 @@
 //! These structs are the one place where keys are listed. The names are Centrifugo v6's where the concept is the same.
 //! What a default serializes to serves as the [schema](super::schema): from it the names of environment variables and
 //! the check for unknown keys follow. So every field has a plain default; "not set" is an empty text, an empty list or 0.
+//! What is said of a field here is what [`campanile configdoc`](super::reference) and docs/configuration.md say of its key.
 
 mod admin;
 mod api;
@@ -22,46 +23,50 @@ pub use server::{HttpServer, Log, Node, Shutdown, Tls};
 
 use serde::{Deserialize, Serialize};
 
-/// The whole file.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Raw {
-    /// Where to listen.
-    pub http_server: HttpServer,
-    /// What to log, and how.
-    pub log: Log,
-    /// This gateway.
-    pub node: Node,
-    /// Kind of shards, and Centrifugo's way of naming Redis servers.
-    pub engine: Engine,
-    /// The in-process shards of `engine.type = "memory"`.
-    pub embedded: Embedded,
-    /// The Redis shards.
-    pub shards: Vec<Shard>,
-    /// How gateways and shards work together.
-    pub cluster: Cluster,
-    /// Client connections.
-    pub client: Client,
-    /// Channels and their namespaces.
-    pub channel: Channel,
-    /// The server API.
-    pub http_api: HttpApi,
-    /// The WebSocket endpoint.
-    pub websocket: WebSocket,
-    /// The WebTransport endpoint.
-    pub webtransport: WebTransport,
-    /// The QUIC endpoint.
-    pub quic: Quic,
-    /// The Prometheus endpoint.
-    pub prometheus: Prometheus,
-    /// The liveness endpoint.
-    pub health: Health,
-    /// The demonstration page at `/`.
-    pub page: Page,
-    /// The administration page.
-    pub admin: Admin,
-    /// How the gateway ends.
-    pub shutdown: Shutdown,
+use super::describe::section;
+
+section! {
+    /// The whole file.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Raw {
+        /// Where to listen.
+        pub http_server: HttpServer,
+        /// What to log, and how.
+        pub log: Log,
+        /// This gateway.
+        pub node: Node,
+        /// Kind of shards, and Centrifugo's way of naming Redis servers.
+        pub engine: Engine,
+        /// Shards in this process (`engine.type: memory`).
+        pub embedded: Embedded,
+        /// The shards on Redis.
+        pub shards: Vec<Shard>,
+        /// How gateways and shards work together. All gateways must agree on it.
+        pub cluster: Cluster,
+        /// Client connections.
+        pub client: Client,
+        /// Channels and their namespaces.
+        pub channel: Channel,
+        /// The server API.
+        pub http_api: HttpApi,
+        /// The WebSocket endpoint.
+        pub websocket: WebSocket,
+        /// The WebTransport endpoint, on the UDP port of `quic`.
+        pub webtransport: WebTransport,
+        /// The UDP port of QUIC, for native clients and for WebTransport.
+        pub quic: Quic,
+        /// The metrics endpoint.
+        pub prometheus: Prometheus,
+        /// The liveness endpoint; `/ready`, the readiness, is always there.
+        pub health: Health,
+        /// The demonstration page at `/`.
+        pub page: Page,
+        /// The administration page.
+        pub admin: Admin,
+        /// How the gateway ends.
+        pub shutdown: Shutdown,
+    }
 }
 
 impl Raw {

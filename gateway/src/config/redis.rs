@@ -65,6 +65,15 @@ impl RedisUrl {
         self.0.starts_with("rediss://")
     }
 
+    /// The names or addresses of its servers: one, or several with commas between them.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&str> {
+        let (_, rest) = self.0.split_once("://").unwrap_or_default();
+        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+        let servers = place.split(['/', '?']).next().unwrap_or_default();
+        servers.split(',').map(without_port).collect()
+    }
+
     /// The whole URL, secrets included.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -84,6 +93,14 @@ impl fmt::Display for RedisUrl {
 impl fmt::Debug for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// The host of `host:port`, of `[::1]:port`, or of either without a port.
+fn without_port(server: &str) -> &str {
+    match server.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => server.split(':').next().unwrap_or_default(),
     }
 }
 
@@ -132,6 +149,18 @@ mod tests {
     fn secrets_do_not_show() {
         let url = RedisUrl::parse("redis://user:hush@host:1/2").unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://host:1/2 redis://host:1/2");
+    }
+
+    #[test]
+    fn its_hosts_are_known() {
+        for (url, hosts) in [
+            ("redis://user:p,w@10.0.0.1:6379/2", &["10.0.0.1"][..]),
+            ("rediss://[::1]:6379?x=1", &["::1"]),
+            ("redis://store", &["store"]),
+        ] {
+            assert_eq!(RedisUrl::parse(url).unwrap().hosts(), hosts, "{url}");
+        }
+        assert_eq!(without_port("b:1"), "b");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::centrifugo::{Ignored, Verdict};
+use super::place::Place;
 
 /// Everything found, in the order in which it was found.
 #[derive(Clone, Debug, Default)]
@@ -11,16 +14,45 @@ pub struct Report {
 }
 
 /// One thing found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// The key, its value where that is no secret, and what to write.
+    /// What kind of mistake it is, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mistake: Option<Mistake>,
+    /// The key, its value where that is no secret, and what to write; one line.
     pub text: String,
+    /// Where the key is set, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// What kind of mistake keeps a gateway from starting. Each ends the process with a code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mistake {
+    /// A key that nobody knows.
+    UnknownKey,
+    /// A value of the wrong type, or in the wrong unit.
+    WrongType,
+    /// Two of a kind have one name.
+    NameTaken,
+    /// A certificate or a key that cannot be used.
+    Certificate,
+    /// The file cannot be read, or is not understood.
+    File,
+    /// An address cannot be listened on.
+    Address,
+    /// The host of the topology store cannot be found.
+    Store,
+    /// Any other, or several.
+    Other,
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Nothing follows from it.
     Note,
@@ -35,17 +67,22 @@ pub enum Severity {
 impl Report {
     /// Something that must be changed.
     pub fn error(&mut self, text: impl Into<String>) {
-        self.add(Severity::Error, text);
+        self.mistake(Mistake::Other, text);
+    }
+
+    /// The same, of a kind that is told apart.
+    pub fn mistake(&mut self, mistake: Mistake, text: impl Into<String>) {
+        self.add(Severity::Error, Some(mistake), text);
     }
 
     /// Something that may be other than expected.
     pub fn warning(&mut self, text: impl Into<String>) {
-        self.add(Severity::Warning, text);
+        self.add(Severity::Warning, None, text);
     }
 
     /// Something that may be less protected than expected.
     pub fn security(&mut self, text: impl Into<String>) {
-        self.add(Severity::Security, text);
+        self.add(Severity::Security, None, text);
     }
 
     /// The key at `path`, which is Centrifugo's. One that switches nothing on is only noted.
@@ -58,7 +95,7 @@ impl Report {
         let verdict = ignored.verdict.text();
         let hint = ignored.hint;
         let separator = if hint.is_empty() { "" } else { ": " };
-        self.add(severity, format!("{path} {verdict}{separator}{hint}"));
+        self.add(severity, None, format!("{path} {verdict}{separator}{hint}"));
     }
 
     /// What was found.
@@ -70,15 +107,40 @@ impl Report {
     /// Whether nothing starts.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
+        self.errors().next().is_some()
+    }
+
+    /// What must be changed.
+    pub fn errors(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.findings.iter();
+        findings.filter(|finding| finding.severity == Severity::Error)
+    }
+
+    /// What kind of mistake all errors are; of several kinds, or without errors: [`Mistake::Other`].
+    #[must_use]
+    pub fn kind(&self) -> Mistake {
+        let mut kinds = self.errors().filter_map(|finding| finding.mistake);
+        let first = kinds.next().unwrap_or(Mistake::Other);
+        if kinds.all(|kind| kind == first) {
+            first
+        } else {
+            Mistake::Other
+        }
+    }
+
+    /// Says of each finding where its key is set, as `place` knows it.
+    pub(super) fn locate(&mut self, place: impl Fn(&str) -> Option<Place>) {
+        for finding in &mut self.findings {
+            let path = finding.text.split([':', ' ']).next().unwrap_or_default();
+            finding.place = place(path);
+        }
     }
 
     /// Writes all but the errors to the log.
     pub fn log(&self) {
-        for Finding { severity, text } in &self.findings {
-            match severity {
+        for finding in &self.findings {
+            let text = finding.to_string();
+            match finding.severity {
                 Severity::Note => tracing::info!(key = text, "configuration"),
                 Severity::Warning => tracing::warn!(key = text, "configuration"),
                 Severity::Security => tracing::error!(key = text, "configuration: SECURITY"),
@@ -87,23 +149,47 @@ impl Report {
         }
     }
 
-    fn add(&mut self, severity: Severity, text: impl Into<String>) {
+    fn add(&mut self, severity: Severity, mistake: Option<Mistake>, text: impl Into<String>) {
         let text = text.into();
-        self.findings.push(Finding { severity, text });
+        // Whoever reads it wants a line, whatever a parser has to say.
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        self.findings.push(Finding {
+            severity,
+            mistake,
+            text: lines.join(" "),
+            place: None,
+        });
+    }
+}
+
+/// What was found, and where.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.place {
+            Some(place) => write!(f, " ({place})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// In a word.
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Security => "SECURITY",
+            Self::Error => "error",
+        })
     }
 }
 
 /// One finding a line.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Finding { severity, text } in &self.findings {
-            let severity = match severity {
-                Severity::Note => "note",
-                Severity::Warning => "warning",
-                Severity::Security => "SECURITY",
-                Severity::Error => "error",
-            };
-            writeln!(f, "{severity}: {text}")?;
+        for finding in &self.findings {
+            writeln!(f, "{}: {finding}", finding.severity)?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use campanile_shard_router::topology::ShardId;
 use super::cluster::ca_file;
 use super::raw::{self, Raw};
 use super::redis::{Defaults, RedisUrl};
-use super::report::Report;
+use super::report::{Mistake, Report};
 
 /// Which shards there are.
 #[derive(Clone, Debug)]
@@ -83,10 +83,8 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
                 "{section}.name: not set; write a name that the shard keeps for its life"
             ));
         } else if !names.insert(&shard.name) {
-            report.error(format!(
-                "{section}.name: {:?} is taken; write another one",
-                shard.name
-            ));
+            let text = format!("{section}.name: {:?} is taken; write another one", shard.name);
+            report.mistake(Mistake::NameTaken, text);
         }
         if shard.weight == 0 {
             report.error(format!("{section}.weight: 0 gives it nothing; write 1 or more"));

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::centrifugo;
-use super::report::Report;
+use super::place::{self, Place};
+use super::report::{Mistake, Report};
 use super::schema::{Schema, flat_name};
 
 /// What environment variables of this program begin with.
@@ -46,7 +47,7 @@ impl Sources {
             match read(file) {
                 Ok(value) => merged = value,
                 Err(problem) => {
-                    report.error(problem);
+                    report.mistake(Mistake::File, problem);
                     return None;
                 }
             }
@@ -56,10 +57,43 @@ impl Sources {
         for (path, text) in &self.flags {
             match schema.keys().get(path) {
                 Some(template) => set(&mut merged, path, typed(template, text)),
-                None => report.error(unknown(schema, path)),
+                None => report.mistake(Mistake::UnknownKey, unknown(path, schema.closest(path))),
             }
         }
         Some(merged)
+    }
+
+    /// Says of each finding where its key is set.
+    pub fn locate(&self, report: &mut Report) {
+        if report.findings().is_empty() {
+            return;
+        }
+        // What could not be read has been found already, and sets nothing.
+        let file = self.file.as_ref();
+        let file = file.and_then(|file| Some((file, fs::read_to_string(file).ok()?)));
+        report.locate(|path| {
+            let in_file = || {
+                let (file, text) = file.as_ref()?;
+                let line = place::line(file, text, path)?;
+                Some(Place::File(file.display().to_string(), line))
+            };
+            self.place(path).or_else(in_file)
+        });
+    }
+
+    /// The flag or the variable that sets the key at `path`, or a section that it is in. Flags win.
+    fn place(&self, path: &str) -> Option<Place> {
+        let sets = |section: &str| {
+            if self.flags.iter().any(|(flag, _)| flag == section) {
+                return Some(Place::CommandLine);
+            }
+            let variable = format!("{PREFIX}{}", flat_name(section).to_ascii_uppercase());
+            let is_set = self.environment.iter().any(|(name, _)| *name == variable);
+            is_set.then_some(Place::Variable(variable))
+        };
+        let ends = path.match_indices(['.', '[']).map(|(end, _)| end);
+        let mut sections = std::iter::once(path).chain(ends.rev().map(|end| &path[..end]));
+        sections.find_map(sets)
     }
 
     fn apply_environment(&self, schema: &Schema, merged: &mut Value, report: &mut Report) {
@@ -82,8 +116,8 @@ impl Sources {
 }
 
 /// What an unknown key is answered with.
-pub(super) fn unknown(schema: &Schema, path: &str) -> String {
-    match schema.closest(path) {
+pub(super) fn unknown(path: &str, closest: Option<String>) -> String {
+    match closest {
         Some(closest) => format!("{path}: there is no such key; did you mean {closest}?"),
         None => format!("{path}: there is no such key"),
     }
@@ -116,13 +150,22 @@ fn parse(file: &Path, text: &str) -> Result<Value, String> {
     let value: Value = match extension {
         Some("json") => serde_json::from_str(text).map_err(|error| error.to_string())?,
         Some("yaml" | "yml") => serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?,
-        Some("toml") => toml::from_str(text).map_err(|error| error.to_string())?,
+        Some("toml") => toml::from_str(text).map_err(|error| in_toml(text, &error))?,
         _ => return Err("its name must end in .json, .yaml, .yml or .toml".to_owned()),
     };
     match value {
         Value::Object(_) => Ok(value),
         Value::Null => Ok(Value::Object(Map::new())),
         _ => Err("it must hold keys and values".to_owned()),
+    }
+}
+
+/// What is wrong, and in which line: the parser's own words take several lines.
+fn in_toml(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("{} at line {}", error.message(), before.matches('\n').count() + 1),
+        None => error.message().to_owned(),
     }
 }
 

@@ -5,9 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 /// The address cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on UDP port {address}, which QUIC needs (quic.port; quic.enabled: false does without)"
-)]
+#[error("cannot listen on UDP port {address}, which QUIC needs (quic.enabled: false does without)")]
 pub struct BindError {
     address: SocketAddr,
     source: io::Error,

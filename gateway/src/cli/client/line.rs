@@ -1,23 +1,16 @@
 //! What is printed.
 
-use std::io::{self, Write as _};
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use campanile_client::{ClientInfo, Publication, Subscribed};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-/// A line on standard output; whether anybody still wants it.
-pub(super) fn print(line: &Value) -> bool {
-    print_bytes(line.to_string().as_bytes())
-}
+use crate::cli::output::say;
 
-/// The same, of any bytes.
-pub(super) fn print_bytes(line: &[u8]) -> bool {
-    let mut out = io::stdout().lock();
-    let written = out.write_all(line).and_then(|()| out.write_all(b"\n"));
-    written.and_then(|()| out.flush()).is_ok()
+/// An object on a line of standard output; whether anybody still wants it.
+pub(super) fn print(line: &Value) -> bool {
+    say(line.to_string())
 }
 
 /// A publication, for scripts. `epoch` and `offset` are what `--since` takes.

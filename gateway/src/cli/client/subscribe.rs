@@ -16,6 +16,7 @@ use super::complain;
 use super::failure::{Failure, chain};
 use super::line;
 use super::session::connect;
+use crate::cli::output::say;
 
 /// The events of all channels, each with the channel's name.
 type Events = SelectAll<BoxStream<'static, (String, SubscriptionEvent)>>;
@@ -149,9 +150,9 @@ impl Printer {
                 let wanted = if self.json {
                     line::print(&line::publication(channel, epoch, &publication))
                 } else if self.several {
-                    line::print_bytes(&[channel.as_bytes(), b"\t", &publication.data].concat())
+                    say([channel.as_bytes(), b"\t", &publication.data].concat())
                 } else {
-                    line::print_bytes(&publication.data)
+                    say(&publication.data)
                 };
                 wanted && self.count != Some(self.came)
             }

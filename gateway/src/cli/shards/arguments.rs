@@ -6,31 +6,13 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{Aim, Failure};
+use crate::cli::api::ApiArguments;
 
 /// Which gateway to ask, how to answer, and for what.
 #[derive(Args)]
 pub struct ShardsArguments {
-    /// A gateway of the deployment; a path stands for that of its API
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "CAMPANILE_URL",
-        default_value = "http://127.0.0.1:8000"
-    )]
-    pub(super) url: String,
-    /// The key of its API
-    #[arg(
-        long,
-        global = true,
-        value_name = "KEY",
-        env = "CAMPANILE_HTTP_API_KEY",
-        hide_env_values = true
-    )]
-    pub(super) api_key: Option<String>,
-    /// Answer with JSON, for scripts
-    #[arg(long, global = true)]
-    pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) api: ApiArguments,
     /// Stay until what is planned is done, and show how far it is
     #[arg(long, global = true)]
     pub(super) wait: bool,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::progress;
+use crate::cli::table::{Side, Table};
 use crate::shards::report::{MoveGroup, PlanReport, ShardList, Status};
 
 /// How many partitions there are.
@@ -156,51 +157,4 @@ pub(super) fn bytes(count: u64) -> String {
     }
     let digits = if size < 10.0 { 2 } else { usize::from(size < 100.0) };
     format!("{size:.digits$} {unit}")
-}
-
-#[derive(Clone, Copy)]
-enum Side {
-    Left,
-    Right,
-}
-
-/// Columns under headings.
-struct Table<'a, const N: usize> {
-    columns: &'a [(&'static str, Side); N],
-    rows: Vec<[String; N]>,
-}
-
-impl<'a, const N: usize> Table<'a, N> {
-    fn new(columns: &'a [(&'static str, Side); N]) -> Self {
-        Self {
-            columns,
-            rows: Vec::new(),
-        }
-    }
-
-    fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells);
-    }
-
-    fn text(&self) -> String {
-        let headings = self.columns.each_ref().map(|(heading, _)| (*heading).to_owned());
-        let lines: Vec<&[String; N]> = std::iter::once(&headings).chain(&self.rows).collect();
-        let widths: [usize; N] = std::array::from_fn(|column| {
-            let widths = lines.iter().map(|line| line[column].chars().count());
-            widths.max().unwrap_or(0)
-        });
-        let mut text = String::new();
-        for line in lines {
-            let cells = line.iter().zip(self.columns).zip(widths);
-            let cells: Vec<String> = cells
-                .map(|((cell, (_, side)), width)| match side {
-                    Side::Left => format!("{cell:<width$}"),
-                    Side::Right => format!("{cell:>width$}"),
-                })
-                .collect();
-            text.push_str(cells.join("  ").trim_end());
-            text.push('\n');
-        }
-        text
-    }
 }

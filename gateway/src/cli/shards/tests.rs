@@ -7,6 +7,7 @@ use super::arguments::{ChangeCommand, ShardsCommand};
 use super::progress::{bar, line};
 use super::wait::Verdict;
 use super::*;
+use crate::cli::caller::Caller;
 use crate::cli::{Cli, Command};
 use crate::shards::report::{Load, MoveGroup, Moves, ShardRow};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use super::caller::Caller;
 use super::progress::{Progress, Style};
 use super::{CallError, Failure};
+use crate::cli::caller::Caller;
 use crate::shards::report::Status;
 
 /// How long no gateway may answer: one that restarts, or that a balancer replaces, is waited for.

@@ -3,24 +3,28 @@
 use campanile_common::HumanDuration;
 use serde::{Deserialize, Serialize};
 
-/// `http_api`: the server API.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HttpApi {
-    /// Serves no API.
-    pub disabled: bool,
-    /// Where it is served.
-    pub handler_prefix: String,
-    /// The key that callers must present. Without one, nobody may call.
-    pub key: String,
-    /// `transport`: errors become HTTP statuses; empty: status 200 and an `error` object.
-    pub error_mode: String,
-    /// Serves the API on the clients' port although there is an internal one.
-    pub external: bool,
-    /// Lets anybody call, without a key. Only for networks where nobody else is.
-    pub insecure: bool,
-    /// Longest request body in bytes: its worst cost in memory per request.
-    pub max_request_body_size: u32,
+use super::super::describe::section;
+
+section! {
+    /// `http_api`: the server API.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct HttpApi {
+        /// Serves no API.
+        pub disabled: bool,
+        /// Where it is served.
+        pub handler_prefix: String,
+        /// The key that callers present; empty: nobody may call.
+        pub key: String,
+        /// `transport`: errors become HTTP statuses; empty: status 200 and an `error` object.
+        pub error_mode: String,
+        /// Serves the API on the clients' port although there is an internal one.
+        pub external: bool,
+        /// Lets everybody call, without a key. Only for networks where nobody else is.
+        pub insecure: bool,
+        /// Longest request body: its worst cost in memory for each request.
+        pub max_request_body_size: u32 as "bytes",
+    }
 }
 
 impl Default for HttpApi {
@@ -37,18 +41,20 @@ impl Default for HttpApi {
     }
 }
 
-/// `websocket`: the WebSocket endpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WebSocket {
-    /// Serves no WebSocket.
-    pub disabled: bool,
-    /// Where it is served.
-    pub handler_prefix: String,
-    /// Longest message of a client in bytes: its worst cost in memory per connection that sends.
-    pub message_size_limit: u32,
-    /// A connection that takes no bytes for this long while some wait is closed.
-    pub write_timeout: HumanDuration,
+section! {
+    /// `websocket`: the WebSocket endpoint.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct WebSocket {
+        /// Serves no WebSocket.
+        pub disabled: bool,
+        /// Where it is served.
+        pub handler_prefix: String,
+        /// Longest message of a client: its worst cost in memory for each connection that sends.
+        pub message_size_limit: u32 as "bytes",
+        /// A connection that takes no bytes for this long while some wait is closed.
+        pub write_timeout: HumanDuration,
+    }
 }
 
 impl Default for WebSocket {
@@ -62,16 +68,18 @@ impl Default for WebSocket {
     }
 }
 
-/// `webtransport`: the WebTransport endpoint, on the UDP port of `quic`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct WebTransport {
-    /// Whether it is served; needs `quic.enabled`. Without any configuration it is.
-    pub enabled: bool,
-    /// Where it is served.
-    pub handler_prefix: String,
-    /// Longest message of a client in bytes: its worst cost in memory per connection that sends.
-    pub message_size_limit: u32,
+section! {
+    /// `webtransport`: the WebTransport endpoint, on the UDP port of `quic`.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct WebTransport {
+        /// Whether it is served, on the UDP port of `quic`, which must be on; without any configuration it is.
+        pub enabled: bool,
+        /// Where it is served.
+        pub handler_prefix: String,
+        /// Longest message of a client: its worst cost in memory for each connection that sends.
+        pub message_size_limit: u32 as "bytes",
+    }
 }
 
 impl Default for WebTransport {
@@ -84,14 +92,16 @@ impl Default for WebTransport {
     }
 }
 
-/// `prometheus`: the metrics endpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Prometheus {
-    /// Whether it is served.
-    pub enabled: bool,
-    /// Where it is served.
-    pub handler_prefix: String,
+section! {
+    /// `prometheus`: the metrics endpoint.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Prometheus {
+        /// Whether it is served.
+        pub enabled: bool,
+        /// Where it is served.
+        pub handler_prefix: String,
+    }
 }
 
 impl Default for Prometheus {
@@ -103,14 +113,16 @@ impl Default for Prometheus {
     }
 }
 
-/// `health`: the liveness endpoint; `/ready`, the readiness, is always there.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Health {
-    /// Whether it is served.
-    pub enabled: bool,
-    /// Where it is served.
-    pub handler_prefix: String,
+section! {
+    /// `health`: the liveness endpoint; `/ready`, the readiness, is always there.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Health {
+        /// Whether it is served.
+        pub enabled: bool,
+        /// Where it is served.
+        pub handler_prefix: String,
+    }
 }
 
 impl Default for Health {
@@ -122,10 +134,12 @@ impl Default for Health {
     }
 }
 
-/// `page`: the demonstration page at `/`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Page {
-    /// Whether it is served; without any configuration it is.
-    pub enabled: bool,
+section! {
+    /// `page`: the demonstration page at `/`.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Page {
+        /// Whether it is served; without any configuration it is.
+        pub enabled: bool,
+    }
 }

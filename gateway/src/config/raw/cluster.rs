@@ -4,17 +4,21 @@ use campanile_common::HumanDuration;
 use serde::{Deserialize, Serialize};
 
 use super::super::bytes::ByteCount;
+use super::super::describe::section;
 use super::super::list::TextList;
 
-/// `engine`: what kind of shards there are.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Engine {
-    /// `memory`: shards in this process; `redis`: `shards`, or else `engine.redis`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// Redis servers in Centrifugo's words: become shards where `shards` is empty.
-    pub redis: EngineRedis,
+section! {
+    /// `engine`: what kind of shards there are.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Engine {
+        /// `memory`: shards in this process, one gateway; `redis`: `shards`, or else `engine.redis`. With `shards` it need not
+        /// be set.
+        #[serde(rename = "type")]
+        pub kind: String,
+        /// Centrifugo's way of naming Redis servers.
+        pub redis: EngineRedis,
+    }
 }
 
 impl Default for Engine {
@@ -26,22 +30,25 @@ impl Default for Engine {
     }
 }
 
-/// `engine.redis`: Redis servers in Centrifugo's words.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct EngineRedis {
-    /// Where they are: URLs, or `host:port`.
-    pub address: TextList,
-    /// Begins every key and Pub/Sub channel; empty: `cluster.prefix`.
-    pub prefix: String,
-    /// The user, for addresses that name none.
-    pub user: String,
-    /// The password, for addresses that name none.
-    pub password: String,
-    /// The database, for addresses that name none.
-    pub db: u32,
-    /// How long a presence entry stays without being refreshed: so long a killed gateway's clients seem present.
-    pub presence_ttl: HumanDuration,
+section! {
+    /// `engine.redis`: Redis servers in Centrifugo's words.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct EngineRedis {
+        /// Redis servers, as URLs or `host:port`: they become shards `redis-1`, `redis-2`, … where `shards` is empty. Empty with
+        /// `engine.type: redis`: `redis://127.0.0.1:6379`.
+        pub address: TextList,
+        /// Begins every key and Pub/Sub channel; empty: `cluster.prefix`.
+        pub prefix: String,
+        /// The user, for addresses that do not say.
+        pub user: String,
+        /// The password, for addresses that do not say.
+        pub password: String,
+        /// The database, for addresses that do not say.
+        pub db: u32,
+        /// How long a presence entry stays without being refreshed: so long the clients of a killed gateway seem present.
+        pub presence_ttl: HumanDuration,
+    }
 }
 
 impl Default for EngineRedis {
@@ -57,14 +64,16 @@ impl Default for EngineRedis {
     }
 }
 
-/// `embedded`: shards in this process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Embedded {
-    /// How many.
-    pub shards: u8,
-    /// How many bytes of streams and presence each may hold; beyond it publications are refused.
-    pub max_bytes: u64,
+section! {
+    /// `embedded`: shards in this process.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Embedded {
+        /// How many shards in this process.
+        pub shards: u8 as "shards",
+        /// What each of them may hold; beyond it publications are refused.
+        pub max_bytes: u64 as "bytes",
+    }
 }
 
 impl Default for Embedded {
@@ -76,20 +85,22 @@ impl Default for Embedded {
     }
 }
 
-/// `shards[]`: one Redis.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Shard {
-    /// Unique, and kept for the shard's life, wherever it moves.
-    pub name: String,
-    /// `redis://user:password@host:port/db`, or `rediss://` with TLS.
-    pub url: String,
-    /// PEM file with the certificates that sign the server's; empty: those that browsers trust.
-    pub ca_file: String,
-    /// Its share of the channels relative to the others'.
-    pub weight: u32,
-    /// It never loses what it acknowledged (`appendfsync always`), so positions survive its restart.
-    pub durable: bool,
+section! {
+    /// `shards[]`: one Redis.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Shard {
+        /// Unique, and kept for the shard's life, wherever it moves.
+        pub name: String,
+        /// `redis://user:password@host:port/db`, `rediss://…` for TLS.
+        pub url: String,
+        /// PEM file with the certificates that sign the server's; empty: those that browsers trust.
+        pub ca_file: String,
+        /// Its share of the channels relative to the others'.
+        pub weight: u32,
+        /// It never loses what it acknowledged (`appendfsync always`): positions survive its restart.
+        pub durable: bool,
+    }
 }
 
 impl Default for Shard {
@@ -104,36 +115,41 @@ impl Default for Shard {
     }
 }
 
-/// `cluster`: how gateways and shards work together. All gateways must agree on it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Cluster {
-    /// URL of the Redis with the topology; must be durable. Empty: the first shard, with a warning.
-    pub store: String,
-    /// PEM file with the certificates that sign the store's; empty: those that browsers trust.
-    pub store_ca_file: String,
-    /// The same for shards that `shards` does not list.
-    pub shards_ca_file: String,
-    /// Begins every key and Pub/Sub channel.
-    pub prefix: String,
-    /// How long a shard's answer may take.
-    pub command_timeout: HumanDuration,
-    /// How long a publication may wait for its shard to be reachable.
-    pub publish_wait: HumanDuration,
-    /// Who decides which shards there are: `file`, `api` or `dns`. Empty: `file`; with shards in this process `api`.
-    pub shards_managed_by: String,
-    /// The headless service of `shards_managed_by = "dns"`.
-    pub dns: Dns,
-    /// How long a shard may be unreachable before its partitions go to others, without their history; 0: for ever.
-    pub evict_after: HumanDuration,
-    /// What happens to the streams of partitions that move: `keep` or `drop`.
-    pub history_on_move: String,
-    /// How many partitions move at once.
-    pub max_moving: u32,
-    /// Bytes that moves may copy in a second; 0: as many as go.
-    pub move_rate: ByteCount,
-    /// How long a move may wait for the gateways before it is abandoned.
-    pub barrier_timeout: HumanDuration,
+section! {
+    /// `cluster`: how gateways and shards work together. All gateways must agree on it.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Cluster {
+        /// URL of the Redis with the topology, which must be durable; empty: the first shard, with a warning.
+        pub store: String,
+        /// PEM file with the certificates that sign the store's; empty: those that browsers trust.
+        pub store_ca_file: String,
+        /// The same for shards that `shards` does not list: those that were added by a command or found in the DNS.
+        pub shards_ca_file: String,
+        /// Begins every key and Pub/Sub channel.
+        pub prefix: String,
+        /// How long a shard, or another gateway, may take to answer.
+        pub command_timeout: HumanDuration,
+        /// How long a publication or a read may wait for its shard to be reachable.
+        pub publish_wait: HumanDuration,
+        /// Who decides which shards there are. `file`: `shards`, which is watched; `api`: calls of the API and `campanile
+        /// shards`; `dns`: a name in the DNS. Empty: `file`; with shards in this process `api`.
+        pub shards_managed_by: String,
+        /// The name in the DNS of `cluster.shards_managed_by: dns`.
+        pub dns: Dns,
+        /// How long a shard may be unreachable before its partitions are opened at others, without their history; `0s`: for
+        /// ever.
+        pub evict_after: HumanDuration,
+        /// `keep`; or `drop`: streams do not move with their partitions; live subscribers lose nothing, who returns later is told
+        /// `recovered: false`.
+        pub history_on_move: String,
+        /// How many partitions move at once.
+        pub max_moving: u32 as "partitions",
+        /// What moves may copy, as a number or with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`); 0: as much as goes.
+        pub move_rate: ByteCount as "bytes a second",
+        /// How long a move waits until every gateway is ready for it; then it is abandoned and tried again.
+        pub barrier_timeout: HumanDuration,
+    }
 }
 
 impl Default for Cluster {
@@ -156,26 +172,28 @@ impl Default for Cluster {
     }
 }
 
-/// `cluster.dns`: where the list of shards comes from with `shards_managed_by = "dns"`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Dns {
-    /// The name to ask for.
-    pub name: String,
-    /// `srv` or `a`.
-    pub kind: String,
-    /// The shards' port, which A records do not tell.
-    pub port: u16,
-    /// How the URL of a shard is made; `{host}` and `{port}` are replaced.
-    pub url: String,
-    /// What `shards[].durable` says of each.
-    pub durable: bool,
-    /// How often the name is asked for.
-    pub interval: HumanDuration,
-    /// How long a shard may be missing from the answers before it is taken for gone.
-    pub gone_after: HumanDuration,
-    /// The name server, an IP address with or without a port; empty: those of the system.
-    pub server: String,
+section! {
+    /// `cluster.dns`: where the list of shards comes from with `shards_managed_by = "dns"`.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Dns {
+        /// The name of a headless service, such as `_redis._tcp.shards.default.svc.cluster.local`.
+        pub name: String,
+        /// `srv`: SRV records, each a host and a port; `a`: addresses, A records or, where there are none, AAAA records.
+        pub kind: String,
+        /// The shards' port with `a`.
+        pub port: u16,
+        /// What becomes a shard's URL; `{host}` and `{port}` are replaced. The place for credentials, `rediss://` and a database.
+        pub url: String,
+        /// What `shards[].durable` says of each.
+        pub durable: bool,
+        /// How often the name is asked for, whatever the records' TTL; `1s` at least.
+        pub interval: HumanDuration,
+        /// How long a shard may be missing from the answers before it is taken for gone and drained.
+        pub gone_after: HumanDuration,
+        /// IP address of the name server, with a port if it is not 53; empty: those of the system.
+        pub server: String,
+    }
 }
 
 impl Default for Dns {

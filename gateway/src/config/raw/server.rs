@@ -5,24 +5,29 @@ use std::fmt;
 use campanile_common::HumanDuration;
 use serde::{Deserialize, Serialize};
 
-/// `http_server`: where to listen.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct HttpServer {
-    /// IP address for clients; empty: all interfaces (without any configuration: 127.0.0.1).
-    pub address: String,
-    /// TCP port for clients; 0: any free one.
-    pub port: u16,
-    /// IP address of the internal endpoints; empty: the same as `address`.
-    pub internal_address: String,
-    /// TCP port for API, health and metrics, which then are not on `port`; 0: `port` serves everything.
-    pub internal_port: u16,
-    /// TLS on `port`, and with the same certificate on `internal_port`, and QUIC's certificate.
-    pub tls: Tls,
-    /// Leaves `internal_port` without TLS unless it has its own.
-    pub tls_external: bool,
-    /// TLS on `internal_port` with a certificate of its own.
-    pub internal_tls: Tls,
+use super::super::describe::section;
+
+section! {
+    /// `http_server`: where to listen.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct HttpServer {
+        /// IP address for clients; empty: all interfaces (without any configuration 127.0.0.1).
+        pub address: String,
+        /// TCP port for clients; 0: any free one.
+        pub port: u16,
+        /// IP address of the internal port; empty: the same as `http_server.address`.
+        pub internal_address: String,
+        /// TCP port for API, health, readiness and metrics, which then are not on `http_server.port`; 0: that one serves
+        /// everything.
+        pub internal_port: u16,
+        /// TLS, 1.2 and 1.3, on both TCP ports: `https://` and `wss://`. QUIC has the same certificate, also while this is off.
+        pub tls: Tls,
+        /// Leaves the internal port without TLS, unless it has its own.
+        pub tls_external: bool,
+        /// TLS on the internal port with a certificate of its own.
+        pub internal_tls: Tls,
+    }
 }
 
 impl Default for HttpServer {
@@ -39,16 +44,19 @@ impl Default for HttpServer {
     }
 }
 
-/// `http_server.tls`, `http_server.internal_tls`: a server's side of TLS.
-#[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Tls {
-    /// Whether the port speaks TLS.
-    pub enabled: bool,
-    /// Path of a PEM file with the certificate, those between it and its authority behind it; or the PEM, or its base64.
-    pub cert_pem: String,
-    /// The same for the private key.
-    pub key_pem: String,
+section! {
+    /// `http_server.tls`, `http_server.internal_tls`: a server's side of TLS.
+    #[derive(Clone, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Tls {
+        /// Whether the port speaks TLS.
+        pub enabled: bool,
+        /// The certificate, those between it and its authority behind it: the path of a PEM file, or the PEM itself, or its
+        /// base64.
+        pub cert_pem: String,
+        /// The same for its private key, without a password.
+        pub key_pem: String,
+    }
 }
 
 /// Shows no key.
@@ -58,14 +66,16 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// `log`: what to log, and how. Logs go to standard error.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Log {
-    /// `trace`, `debug`, `info`, `warn`, `error` or `none`.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: String,
+section! {
+    /// `log`: what to log, and how. Logs go to standard error.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Log {
+        /// `trace`, `debug`, `info`, `warn`, `error` or `none`.
+        pub level: String,
+        /// `text` or `json`.
+        pub format: String,
+    }
 }
 
 impl Default for Log {
@@ -77,22 +87,26 @@ impl Default for Log {
     }
 }
 
-/// `node`: this gateway.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Node {
-    /// Its name in `info` and in logs, for people; empty: host name and port.
-    pub name: String,
+section! {
+    /// `node`: this gateway.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Node {
+        /// Its name, for people; empty: host name and port.
+        pub name: String,
+    }
 }
 
-/// `shutdown`: how the gateway ends.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Shutdown {
-    /// After this long it ends whether connections are closed or not.
-    pub timeout: HumanDuration,
-    /// Connections are closed one after the other over this long, so that they do not return all at once.
-    pub spread: HumanDuration,
+section! {
+    /// `shutdown`: how the gateway ends.
+    #[derive(Clone, Debug, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Shutdown {
+        /// The process ends after this long at the latest.
+        pub timeout: HumanDuration,
+        /// Connections are closed one after the other over this long, so that they do not return all at once.
+        pub spread: HumanDuration,
+    }
 }
 
 impl Default for Shutdown {

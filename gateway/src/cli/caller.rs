@@ -1,5 +1,4 @@
-//! One call of a gateway's API. Plain HTTP on a connection of its own: a gateway has no TLS, and a command makes a call
-//! now and then.
+//! One call of a gateway's API. Plain HTTP on a connection of its own: a command makes a call now and then.
 
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::Exit;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +85,22 @@ impl CallError {
             Self::Unreachable { .. } => true,
             Self::NotTheApi { status, .. } => status.is_server_error(),
             Self::Url(_) | Self::Tls(_) | Self::Unauthorized | Self::Refused { .. } => false,
+        }
+    }
+
+    /// How the process ends.
+    pub(super) const fn exit(&self) -> Exit {
+        match self {
+            Self::Refused { .. } => Exit::Refused,
+            _ => Exit::Failure,
+        }
+    }
+
+    /// The number of the gateway's refusal, if that is what it is.
+    pub(super) const fn code(&self) -> Option<u32> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
         }
     }
 }
