@@ -11,7 +11,7 @@ use crate::client::Swarm;
 use crate::publisher::{Feed, Publisher};
 use crate::run::{Phase, Run};
 pub(super) use figures::figures;
-pub(super) use subscriber::{CUT, MEASURED, OTHERWISE, QUIET, Subscriber, TOLD};
+pub(super) use subscriber::{CUT, OTHERWISE, Subscriber, TOLD};
 
 /// Subscribers of `channels` channels, in turns, and whoever publishes there.
 pub(super) struct Delivery {

@@ -3,7 +3,8 @@
 use futures_util::future::BoxFuture;
 
 use super::arrivals::wait;
-use super::delivery::{self, CUT, Delivery, OTHERWISE, QUIET, TOLD};
+use super::delivery::{self, CUT, Delivery, OTHERWISE, TOLD};
+use super::steady::QUIET;
 use super::{Better, Figure, Scenario, Unit};
 use crate::client::Order;
 use crate::measure::Outcome;

@@ -7,7 +7,7 @@ use campanile_common::message::{Publication, SubscribeRequest};
 use super::arrivals::{Arrivals, accepted};
 use crate::check::{Checker, Findings, Start};
 use crate::client::{Listener, Swarm};
-use crate::payload;
+use crate::payload::{self, Label};
 use crate::publisher::{Feed, Publisher};
 use crate::run::Run;
 use crate::{Failure, Promise, Violation};
@@ -98,6 +98,18 @@ impl Steady {
 /// Clients that begin to connect, a second, where the pace does not matter.
 pub(super) const COMFORTABLE: f64 = 1_000.0;
 
+/// Counts a publication that arrived, and notes how long that took.
+pub(super) fn delivered(run: &Run, label: &Label) {
+    run.count("deliveries", 1);
+    run.series("deliveries", 1);
+    let name = if run.measures(label.intended) {
+        MEASURED
+    } else {
+        QUIET
+    };
+    run.latency(name, run.clock().now().since(label.intended));
+}
+
 /// Reports what a client found wrong.
 pub(super) fn report(run: &Run, client: usize, found: &Findings) {
     let example = found.example.as_deref().unwrap_or_default();
@@ -143,15 +155,7 @@ impl Listener for Witness {
             return;
         };
         self.arrived.follow(&mut self.checker, &label);
-        self.run.count("deliveries", 1);
-        self.run.series("deliveries", 1);
-        let name = if self.run.measures(label.intended) {
-            MEASURED
-        } else {
-            QUIET
-        };
-        self.run
-            .latency(name, self.run.clock().now().since(label.intended));
+        delivered(&self.run, &label);
     }
 
     fn closed(&mut self, closed: &campanile_client::Closed) -> crate::client::Next {

@@ -4,7 +4,7 @@ use crate::measure::Outcome;
 use crate::run::Phase;
 use crate::scenario::{Better, Figure, Unit};
 
-use super::MEASURED;
+use crate::scenario::steady::MEASURED;
 
 /// The figures that all of these scenarios have.
 #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 deliveries")]

@@ -10,13 +10,8 @@ use crate::client::{Listener, Next};
 use crate::payload;
 use crate::run::Run;
 use crate::scenario::arrivals::Arrivals;
+use crate::scenario::steady::delivered;
 use crate::{Promise, Violation};
-
-/// Latency of what was published before measuring began.
-pub(in super::super) const QUIET: &str = "delivery_quiet";
-
-/// The same while measuring.
-pub(in super::super) const MEASURED: &str = "delivery";
 
 /// Clients that were slow on purpose, by how their connections ended: with the code for that, with none, with another.
 pub(in super::super) const TOLD: &str = "slow_told";
@@ -84,15 +79,7 @@ impl Listener for Subscriber {
             return;
         };
         arrived.follow(&mut self.checker, &label);
-        self.run.count("deliveries", 1);
-        self.run.series("deliveries", 1);
-        let name = if self.run.measures(label.intended) {
-            MEASURED
-        } else {
-            QUIET
-        };
-        self.run
-            .latency(name, self.run.clock().now().since(label.intended));
+        delivered(&self.run, &label);
     }
 
     fn closed(&mut self, closed: &Closed) -> Next {
