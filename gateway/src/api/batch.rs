@@ -1,6 +1,7 @@
 //! `batch`: several calls in one.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use campanile_common::ErrorCode;
 use campanile_shard_router::audience::Audience;
@@ -10,23 +11,36 @@ use serde_json::value::RawValue;
 use super::method::parse;
 use super::{Api, ApiError, Method, params};
 
-/// Calls of one batch under way at a time, where the caller allows it.
-const CONCURRENCY: usize = 64;
+/// Calls of one batch under way at a time, where order allows it. As many as there are come together to the shards, and so in one write.
+const CONCURRENCY: usize = 1024;
+
+/// A call: the method's name and its parameters.
+type Call = BTreeMap<String, Box<RawValue>>;
 
 /// The answer to one call: the method's name and result, or `error` and what went wrong.
 type Reply = BTreeMap<&'static str, Box<RawValue>>;
 
 impl<A: Audience> Api<A> {
     /// Answers each call in order; a failed one does not keep the others from being made.
+    ///
+    /// Calls are made one after another, unless the caller allows otherwise. Publications to one channel in a row need not wait for
+    /// each other's answers, because those of one partition keep the order in which they are begun.
     pub(super) async fn batch(&self, params: &[u8]) -> Result<Vec<Reply>, ApiError> {
         let params::Batch { commands, parallel } = parse(params)?;
-        let calls = commands.into_iter().map(|command| self.reply(command));
-        let at_once = if parallel { CONCURRENCY } else { 1 };
-        Ok(stream::iter(calls).buffered(at_once).collect().await)
+        let mut replies = Vec::with_capacity(commands.len());
+        let mut rest = commands.into_iter().peekable();
+        while let Some(first) = rest.next() {
+            let channel = published_to(&first);
+            let joins = |next: &Call| parallel || channel.is_some() && published_to(next) == channel;
+            let calls = iter::once(first).chain(iter::from_fn(|| rest.next_if(joins)));
+            let calls = stream::iter(calls).map(|call| self.reply(call));
+            replies.extend(calls.buffered(CONCURRENCY).collect::<Vec<_>>().await);
+        }
+        Ok(replies)
     }
 
-    async fn reply(&self, command: BTreeMap<String, Box<RawValue>>) -> Reply {
-        match self.call_one(command).await {
+    async fn reply(&self, call: Call) -> Reply {
+        match self.call_one(call).await {
             Ok((method, result)) => BTreeMap::from([(method.name(), result)]),
             Err(error) => {
                 let error = serde_json::value::to_raw_value(&error).expect("a number and a text are JSON");
@@ -35,15 +49,20 @@ impl<A: Audience> Api<A> {
         }
     }
 
-    async fn call_one(
-        &self,
-        mut command: BTreeMap<String, Box<RawValue>>,
-    ) -> Result<(Method, Box<RawValue>), ApiError> {
-        let (Some((name, params)), None) = (command.pop_first(), command.pop_first()) else {
+    async fn call_one(&self, mut call: Call) -> Result<(Method, Box<RawValue>), ApiError> {
+        let (Some((name, params)), None) = (call.pop_first(), call.pop_first()) else {
             return Err(ErrorCode::BadRequest.into());
         };
         let method = Method::named(&name).ok_or(ErrorCode::MethodNotFound)?;
         let result = self.call(method, params.get().as_bytes()).await?;
         Ok((method, result))
     }
+}
+
+/// The channel that a call publishes to, if it does nothing else.
+fn published_to(call: &Call) -> Option<String> {
+    let (name, params) = call.first_key_value()?;
+    let publishes = call.len() == 1 && name == Method::Publish.name();
+    let channel = || serde_json::from_str::<params::Channel>(params.get()).ok();
+    publishes.then(channel)?.map(|params| params.channel)
 }

@@ -429,6 +429,29 @@ async fn a_batch_answers_each_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn publications_of_a_batch_keep_the_order_of_each_channel() {
+    let world = World::new().await;
+    for parallel in [false, true] {
+        let publish = |number: u64| {
+            let channel = format!("chat:{}", (number / 5) % 2);
+            json!({"publish": {"channel": channel, "data": number}})
+        };
+        let commands: Vec<_> = (0..100).map(publish).collect();
+        let batch = json!({"commands": commands, "parallel": parallel});
+        let (_, reply) = world.post("batch", batch.to_string()).await;
+        let replies = reply["replies"].as_array().unwrap();
+        for channel in 0..2 {
+            let offsets: Vec<u64> = (0..100)
+                .filter(|number: &usize| (number / 5) % 2 == channel)
+                .map(|number| replies[number]["publish"]["offset"].as_u64().unwrap())
+                .collect();
+            assert_eq!(offsets.len(), 50);
+            assert!(offsets.is_sorted_by(|one, next| one + 1 == *next), "{offsets:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_makes_no_sense_is_answered_with_its_code() {
     let world = World::new().await;
     let cases = [
