@@ -1,6 +1,6 @@
 //! Publishing through the HTTP API: requests follow each other without waiting for answers.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ const RETRY: Duration = Duration::from_millis(50);
 type Answer = (u16, Vec<u8>);
 
 /// Publishes until there is nothing more, and all is answered or time is up.
-pub(super) async fn publish(http: Http, mut items: mpsc::Receiver<Item>, mut account: Account) -> Ledger {
+pub(super) async fn publish(http: Http, items: mpsc::Receiver<Item>, mut account: Account) -> Ledger {
+    let mut items = Items { items, left: None };
     let server = http.server.clone();
     let mut next = Some(http);
     while let Some(http) = next.take() {
@@ -51,7 +52,7 @@ pub(super) async fn publish(http: Http, mut items: mpsc::Receiver<Item>, mut acc
 /// Publishes over one connection; false if it broke.
 async fn exchange(
     mut http: Http,
-    items: &mut mpsc::Receiver<Item>,
+    items: &mut Items,
     pending: &mut VecDeque<Vec<Label>>,
     account: &mut Account,
 ) -> bool {
@@ -62,7 +63,7 @@ async fn exchange(
     // One is carried out while the next one waits.
     let window = account.window(WINDOW, 2);
     let done = loop {
-        if items.is_closed() && items.is_empty() {
+        if items.are_over() {
             if pending.is_empty() {
                 break true;
             }
@@ -76,9 +77,9 @@ async fn exchange(
                     break false;
                 }
             },
-            item = items.recv(), if pending.len() < window && deadline.is_none() => {
+            item = items.next(), if pending.len() < window && deadline.is_none() => {
                 let Some(item) = item else { continue };
-                let batch = gather(item, items, account.batch());
+                let batch = items.gather(item, account.batch());
                 batch.iter().for_each(|item| account.sent(item));
                 pending.push_back(batch.iter().map(|item| item.label).collect());
                 if http.write.write_all(&request(&http.server, &batch)).await.is_err() {
@@ -92,15 +93,45 @@ async fn exchange(
     done
 }
 
-/// This one and those that wait behind it.
-fn gather(first: Item, items: &mut mpsc::Receiver<Item>, most: usize) -> Vec<Item> {
-    let mut batch = vec![first];
-    while batch.len() < most
-        && let Ok(item) = items.try_recv()
-    {
-        batch.push(item);
+/// What is to be published.
+struct Items {
+    items: mpsc::Receiver<Item>,
+    /// The one that did not fit into the last batch.
+    left: Option<Item>,
+}
+
+impl Items {
+    fn are_over(&self) -> bool {
+        self.left.is_none() && self.items.is_closed() && self.items.is_empty()
     }
-    batch
+
+    /// Cancel safe.
+    async fn next(&mut self) -> Option<Item> {
+        match self.left.take() {
+            Some(left) => Some(left),
+            None => self.items.recv().await,
+        }
+    }
+
+    /// This one and those that wait behind it, as long as they are all of one channel or each of another: any others a server would
+    /// have to carry out one after another.
+    fn gather(&mut self, first: Item, most: usize) -> Vec<Item> {
+        let mut channels = HashSet::from([first.label.channel]);
+        let mut batch = vec![first];
+        while batch.len() < most
+            && let Ok(item) = self.items.try_recv()
+        {
+            let another = channels.insert(item.label.channel);
+            let all_of_one = channels.len() == 1;
+            let each_of_another = another && channels.len() > batch.len();
+            if !(all_of_one || each_of_another) {
+                self.left = Some(item);
+                break;
+            }
+            batch.push(item);
+        }
+        batch
+    }
 }
 
 fn request(server: &Server, batch: &[Item]) -> Vec<u8> {
@@ -126,8 +157,7 @@ fn request(server: &Server, batch: &[Item]) -> Vec<u8> {
         body.push(b'}');
     }
     // Publications of one channel must keep their order.
-    let channels: BTreeSet<u32> = batch.iter().map(|item| item.label.channel).collect();
-    let parallel = channels.len() == batch.len();
+    let parallel = batch[0].label.channel != batch[1].label.channel;
     // As above.
     let _ = write!(body, "],\"parallel\":{parallel}}}");
     server.request("batch", &body)
