@@ -8,7 +8,7 @@
 //! * [`stream`]: messages on a stream of bytes: native QUIC's control stream, WebTransport's one stream.
 //! * [`webtransport`]: WebTransport over HTTP/3.
 //! * [`origin`]: which web pages may connect; [`query`]: what the URL says.
-//! * `scratch`: the one buffer of a thread that all connections read into.
+//! * `scratch`: the one buffer of a thread that all connections read into and small writes are put together in.
 
 pub mod origin;
 pub mod query;

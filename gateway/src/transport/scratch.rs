@@ -1,12 +1,12 @@
-//! Room for what is read, until it has been looked at.
+//! Room for what is read, until it has been looked at, and for what is put together to be written.
 
 use std::cell::RefCell;
 
-/// Bytes read at once, into a buffer that all connections of a thread share.
-const READ_SIZE: usize = 32 * 1024;
+/// Bytes of the buffer that all connections of a thread share; the most that is read at once.
+pub(super) const SIZE: usize = 32 * 1024;
 
 thread_local! {
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SIZE]);
 }
 
 /// Lends the thread's buffer. What is in it is of no meaning.

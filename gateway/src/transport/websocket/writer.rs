@@ -1,4 +1,4 @@
-//! Frames on their way out: what waits goes out in one vectored write, and what the socket does not take is kept
+//! Frames on their way out: what waits goes out in one write, and what the socket does not take is kept
 //! until it does, or until it has taken nothing for too long.
 
 use std::io::{self, IoSlice};
@@ -11,6 +11,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Instant, Sleep};
 
 use super::frame::{Header, Opcode};
+use crate::transport::scratch;
 
 /// What the socket has not taken yet, or holds back. Nothing is allocated while there is nothing.
 #[derive(Debug)]
@@ -31,6 +32,12 @@ struct Stuck {
 
 /// Slices in one vectored write: the header, and as many pieces as a batch has at most.
 const MAX_SLICES: usize = 1 + crate::transport::MAX_BATCH_PIECES;
+
+/// Up to so many bytes are copied behind one another before they are written.
+const GATHERED_BYTES: usize = 16 * 1024;
+
+// What is gathered must fit.
+const _: () = assert!(GATHERED_BYTES <= scratch::SIZE);
 
 impl Writer {
     pub(super) const fn new(timeout: Duration) -> Self {
@@ -151,8 +158,36 @@ impl Stuck {
     }
 }
 
-/// One vectored write of as much as fits into one.
+/// One write of as much as fits into one.
 fn write_once<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    header: &[u8],
+    payload: &[Bytes],
+) -> Poll<io::Result<usize>> {
+    let length = header.len() + payload.iter().map(Bytes::len).sum::<usize>();
+    let written = if length <= GATHERED_BYTES {
+        scratch::with(|scratch| Pin::new(stream).poll_write(cx, gather(scratch, header, payload)))
+    } else {
+        write_vectored(stream, cx, header, payload)
+    };
+    match ready!(written) {
+        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+        result => Poll::Ready(result),
+    }
+}
+
+/// Header and payload, one behind the other in `scratch`, which is large enough.
+fn gather<'a>(scratch: &'a mut [u8], header: &[u8], payload: &[Bytes]) -> &'a [u8] {
+    let mut end = 0;
+    for part in std::iter::once(header).chain(payload.iter().map(|piece| &piece[..])) {
+        scratch[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    &scratch[..end]
+}
+
+fn write_vectored<S: AsyncWrite + Unpin>(
     stream: &mut S,
     cx: &mut Context<'_>,
     header: &[u8],
@@ -165,10 +200,7 @@ fn write_once<S: AsyncWrite + Unpin>(
         *slice = IoSlice::new(piece);
         count += 1;
     }
-    match ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count])) {
-        Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-        result => Poll::Ready(result),
-    }
+    Pin::new(stream).poll_write_vectored(cx, &slices[..count])
 }
 
 #[cfg(test)]
