@@ -70,6 +70,13 @@ impl<T: Transport> Driver<T> {
     /// Carries out commands, as long as the session accepts them.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         for _ in 0..COMMANDS_PER_TURN {
+            if self.frame.is_none() {
+                match ready!(self.transport().poll_recv(cx)) {
+                    Ok(frame) => self.begin_frame(&frame),
+                    Err(end) => return Poll::Ready(CloseReason::End(end)),
+                }
+            }
+            // Asked last, for most of the time nothing has come, and this would be the only look at the session.
             ready!(self.connection.poll_accepts(cx));
             match self.frame.as_mut().and_then(Iterator::next) {
                 Some(Ok(command)) => self.connection.handle_command(command),
@@ -77,13 +84,7 @@ impl<T: Transport> Driver<T> {
                     tracing::debug!(client = %self.connection.id, %error, "bad frame");
                     self.connection.handle_bad_frame();
                 }
-                None => {
-                    self.frame = None;
-                    match ready!(self.transport().poll_recv(cx)) {
-                        Ok(frame) => self.begin_frame(&frame),
-                        Err(end) => return Poll::Ready(CloseReason::End(end)),
-                    }
-                }
+                None => self.frame = None,
             }
         }
         cx.waker().wake_by_ref();

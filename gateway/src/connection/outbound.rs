@@ -4,6 +4,7 @@ mod apart;
 mod datagrams;
 mod lanes;
 mod liveness;
+mod pieces;
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -18,6 +19,7 @@ pub use apart::Kind;
 pub use datagrams::Datagram;
 pub use lanes::{Sent, Turn};
 pub use liveness::{LaneId, Liveness, Route, Tag};
+use pieces::Pieces;
 
 /// The queue of one connection: encoded replies, in order, up to a budget of bytes.
 ///
@@ -39,7 +41,7 @@ pub struct Outbound {
 
 #[derive(Debug, Default)]
 struct Queue {
-    pieces: VecDeque<Bytes>,
+    pieces: Pieces,
     /// Of these pieces. 32 bits, so that the queue is not larger for what few connections have.
     cost: u32,
     /// Whether the first reply is there. Before, nothing is sent.
@@ -234,12 +236,12 @@ impl Queue {
 
     /// Moves pieces to `batch` up to the limits of one write, at least one.
     fn take(&mut self, batch: &mut Vec<Bytes>) {
-        take_batch(&mut self.pieces, batch);
+        self.pieces.take(batch);
         self.cost -= batch.iter().map(cost).sum::<u32>();
     }
 
     fn drop_all(&mut self) {
-        self.pieces = VecDeque::new();
+        self.pieces = Pieces::default();
         self.cost = 0;
         if let Some(apart) = &mut self.apart {
             apart.drop_all();

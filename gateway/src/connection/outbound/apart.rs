@@ -103,7 +103,7 @@ impl Outbound {
             apart.counters.refused();
             let pieces = apart.lanes.fall_back(turn, batch);
             queue.cost += pieces.iter().map(super::cost).sum::<u32>();
-            queue.pieces.extend(pieces);
+            pieces.into_iter().for_each(|piece| queue.pieces.push_back(piece));
         }
         Self::wake_writer(queue);
     }

@@ -48,7 +48,7 @@ fn what_waits_is_taken_together_and_in_order() {
         (Poll::Ready(Next::Send), vec!["a".into(), "b".into()])
     );
     assert_eq!(next(&outbound, &waker).0, Poll::Pending);
-    assert_eq!(outbound.queue.lock().pieces.capacity(), 0);
+    assert!(outbound.queue.lock().pieces.is_empty());
     assert_eq!(outbound.queue.lock().cost, 0);
 }
 
@@ -100,7 +100,7 @@ fn a_client_above_its_budget_is_slow_and_its_queue_is_dropped() {
             .poll_overflow(&mut Context::from_waker(&waker))
             .is_ready()
     );
-    assert_eq!(outbound.queue.lock().pieces.capacity(), 0);
+    assert!(outbound.queue.lock().pieces.is_empty());
     outbound.push("more".into());
     outbound.close(DisconnectCode::Shutdown.into());
     assert_eq!(next(&outbound, &waker), (Poll::Ready(slow()), vec![]));
