@@ -73,7 +73,8 @@ impl Counters {
     pub fn grown_since(&self, before: &Self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let samples = self.growth_since(before);
         let wanted = samples.filter(|(sample, _)| is_of(sample, name, labels));
-        wanted.map(|(_, by)| by).sum()
+        // Not `sum`, for which nothing is -0.
+        wanted.fold(0.0, |sum, (_, by)| sum + by)
     }
 
     /// Every sample that grew since `before`, with by how much.
