@@ -6,40 +6,47 @@ use bytes::Bytes;
 
 use super::take_batch;
 
-/// What waits, in order. One piece, which is what there is nearly always, takes no memory of its own: to get and give back a list
-/// for each would be some 3 % of what a delivery costs the gateway.
-#[derive(Debug, Default)]
+/// What waits, in order; no piece is empty. One piece, which is what there is nearly always, takes no memory of its own: to get and
+/// give back a list for each would be some 3 % of what a delivery costs the gateway.
+#[derive(Debug)]
 pub(super) enum Pieces {
-    #[default]
-    None,
+    /// One piece, or none if it is empty. This way the whole is not larger than a piece.
     One(Bytes),
-    Several(VecDeque<Bytes>),
+    /// Let go of as soon as it is empty.
+    #[expect(
+        clippy::box_collection,
+        reason = "a list beside the piece would make every connection larger"
+    )]
+    Several(Box<VecDeque<Bytes>>),
+}
+
+impl Default for Pieces {
+    fn default() -> Self {
+        Self::One(Bytes::new())
+    }
 }
 
 impl Pieces {
-    pub(super) const fn is_empty(&self) -> bool {
-        // A list is let go of as soon as it is empty.
-        matches!(self, Self::None)
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::One(piece) if piece.is_empty())
     }
 
     pub(super) fn push_back(&mut self, piece: Bytes) {
-        match self {
-            Self::None => *self = Self::One(piece),
-            Self::One(_) | Self::Several(_) => self.list().push_back(piece),
+        if let Some(piece) = self.fill(piece) {
+            self.list().push_back(piece);
         }
     }
 
     pub(super) fn push_front(&mut self, piece: Bytes) {
-        match self {
-            Self::None => *self = Self::One(piece),
-            Self::One(_) | Self::Several(_) => self.list().push_front(piece),
+        if let Some(piece) = self.fill(piece) {
+            self.list().push_front(piece);
         }
     }
 
     /// Moves pieces to `batch`, which must be empty, up to the limits of one write; at least one, if there is one.
     pub(super) fn take(&mut self, batch: &mut Vec<Bytes>) {
         match std::mem::take(self) {
-            Self::None => {}
+            Self::One(piece) if piece.is_empty() => {}
             Self::One(piece) => batch.push(piece),
             Self::Several(mut pieces) => {
                 take_batch(&mut pieces, batch);
@@ -50,19 +57,35 @@ impl Pieces {
         }
     }
 
-    /// Makes it a list, which is about to get another piece.
+    /// Keeps a piece if nothing else waits, else gives it back.
+    fn fill(&mut self, piece: Bytes) -> Option<Bytes> {
+        debug_assert!(!piece.is_empty(), "nothing is sent with an empty piece");
+        if !self.is_empty() {
+            return Some(piece);
+        }
+        *self = Self::One(piece);
+        None
+    }
+
+    /// Makes one piece a list, which is about to get another.
     fn list(&mut self) -> &mut VecDeque<Bytes> {
-        if let Self::None | Self::One(_) = self {
-            let mut list = VecDeque::new();
-            if let Self::One(piece) = std::mem::take(self) {
-                list.push_back(piece);
-            }
-            *self = Self::Several(list);
+        if let Self::One(piece) = self {
+            let list = VecDeque::from([std::mem::take(piece)]);
+            *self = Self::Several(Box::new(list));
         }
         match self {
             Self::Several(list) => list,
-            Self::None | Self::One(_) => unreachable!("it has just been made a list"),
+            Self::One(_) => unreachable!("it has just been made a list"),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        let (one, several) = match self {
+            Self::One(piece) => (Some(piece).filter(|piece| !piece.is_empty()), None),
+            Self::Several(pieces) => (None, Some(&**pieces)),
+        };
+        one.into_iter().chain(several.into_iter().flatten())
     }
 }
 
@@ -83,6 +106,7 @@ mod tests {
         assert!(pieces.is_empty() && taken(&mut pieces).is_empty());
         pieces.push_back(two.clone());
         assert!(matches!(pieces, Pieces::One(_)));
+        assert_eq!(size_of::<Pieces>(), size_of::<Bytes>());
         pieces.push_front(one.clone());
         pieces.push_back(three.clone());
         assert_eq!(taken(&mut pieces), [one.clone(), two, three]);

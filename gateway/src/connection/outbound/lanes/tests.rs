@@ -414,13 +414,13 @@ impl World {
     fn check_cost(&self) {
         let queue = self.outbound.queue.lock();
         let lanes = &queue.apart.as_ref().unwrap().lanes;
-        let pieces = |pieces: &std::collections::VecDeque<Bytes>| pieces.iter().map(super::cost).sum::<u32>();
         let waiting: u32 = lanes
             .waiting
             .values()
-            .map(|lane| PLACE + pieces(&lane.pieces))
+            .map(|lane| PLACE + lane.pieces.iter().map(super::cost).sum::<u32>())
             .sum();
-        assert_eq!((lanes.cost, queue.cost), (waiting, pieces(&queue.pieces)));
+        let replies: u32 = queue.pieces.iter().map(super::cost).sum();
+        assert_eq!((lanes.cost, queue.cost), (waiting, replies));
         // The ends of subscriptions have a place each, whatever the budget.
         let ends = u32::try_from(self.over.len()).unwrap() * PLACE;
         assert!(waiting + queue.cost <= u32::try_from(BUDGET).unwrap() + ends);
