@@ -8,7 +8,7 @@
 //! - what clients touch: [`transport`] (bytes ↔ frames), [`session`] (the protocol, without I/O), [`connection`] (drives
 //!   both, and carries out what sessions want), [`auth`] (tokens and keys);
 //! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
-//!   and how many may come), [`timers`] (one wheel for all timeouts), [`clock`], [`tls`] (certificates, and handshakes on TCP);
+//!   and how many may come), [`timers`] (one wheel for all timeouts), [`turnstile`] (a steady pace where many come at once), [`clock`], [`tls`] (certificates, and handshakes on TCP);
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
 //! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
 //!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
@@ -50,5 +50,6 @@ pub mod shards;
 pub mod timers;
 pub mod tls;
 pub mod transport;
+pub mod turnstile;
 pub mod udp;
 pub mod watched_file;

@@ -42,7 +42,17 @@ pub fn drive<T: Transport>(
     };
     async move {
         let reason = poll_fn(|cx| driver.poll(cx)).await;
+        wait_to_leave(&driver.connection, &reason).await;
         driver.finish(&reason).await;
+    }
+}
+
+/// Thousands whose clients have gone at once must not stand in the way of what is delivered to others. Where the client waits for
+/// a goodbye of ours there is no wait.
+async fn wait_to_leave(connection: &Connection, reason: &CloseReason) {
+    if let CloseReason::End(_) = reason {
+        connection.outbound.shut();
+        connection.host.exit.pass().await;
     }
 }
 

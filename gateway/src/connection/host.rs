@@ -11,6 +11,7 @@ use crate::hub::Hub;
 use crate::registry::{Admission, Registry};
 use crate::session::SessionContext;
 use crate::timers::Timers;
+use crate::turnstile::Turnstile;
 
 /// What all connections of a gateway share.
 pub struct Host {
@@ -26,6 +27,8 @@ pub struct Host {
     pub counters: Counters,
     /// The rules of their sessions.
     pub sessions: Arc<SessionContext>,
+    /// Those whose clients have gone, on their way out.
+    pub exit: Turnstile,
     /// The present.
     pub clock: Clock,
 }
@@ -42,6 +45,7 @@ impl Host {
             timers: Timers::new(clock),
             counters: Counters::register(),
             sessions: Arc::new(sessions),
+            exit: Turnstile::new(),
             clock,
         })
     }

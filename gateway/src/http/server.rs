@@ -24,6 +24,7 @@ use tower::Service as _;
 
 use super::waiting_room::{Door, waiting_room};
 use crate::tls::Acceptor;
+use crate::turnstile::Turnstile;
 
 /// How long a peer may take to send the head of a request, and stay silent between two requests. Longer than
 /// what callers of the API keep unused connections for.
@@ -98,8 +99,9 @@ impl Bound {
                 None => tasks.spawn(connection(stream, peer, router, stop)),
             };
         };
+        let turnstile = Turnstile::new();
         let serve = async {
-            tokio::join!(accept(self.listener, door), waiting.serve(begin));
+            tokio::join!(accept(self.listener, door), waiting.serve(&turnstile, begin));
         };
         stop.run_until_cancelled(serve).await;
     }
