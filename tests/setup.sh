@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, Chromium, and the client SDKs in their own
-# folders. Does nothing when everything is there, so it is cheap to run before every test.
+# Installs what the tests need and the machine lacks: redis-server, Chromium, kubectl, and in folders of their own the client
+# SDKs and the schemas of Kubernetes. Does nothing when everything is there, so it is cheap to run before every test.
 #
 # usage: setup.sh [COMMAND…]: with commands, installs what brings those, each a package of the same name, and nothing else.
 set -euo pipefail
@@ -23,6 +23,7 @@ else
     need npm npm
     need python3 python3-venv
     need ip iproute2
+    need kubectl kubernetes-client
 fi
 
 if [ "${#missing_packages[@]}" -gt 0 ]; then
@@ -62,5 +63,14 @@ install_python() {
         --requirement sdk/python/requirements.txt
 }
 
+install_kubernetes() {
+    say "installing the schemas of Kubernetes"
+    rm -rf kubernetes/.venv
+    python3 -m venv kubernetes/.venv
+    kubernetes/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps \
+        --requirement kubernetes/requirements.txt
+}
+
 unless_current sdk/js/node_modules/.installed-lock sdk/js/package-lock.json install_js
 unless_current sdk/python/.venv/installed-requirements sdk/python/requirements.txt install_python
+unless_current kubernetes/.venv/installed-requirements kubernetes/requirements.txt install_kubernetes

@@ -37,6 +37,12 @@ impl Default for GatewayConfig {
     }
 }
 
+impl From<Value> for GatewayConfig {
+    fn from(file: Value) -> Self {
+        Self(file)
+    }
+}
+
 impl GatewayConfig {
     /// A configuration with nothing in it.
     pub fn empty() -> Self {

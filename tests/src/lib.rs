@@ -21,6 +21,8 @@
 //! | [`link`] | network namespaces joined by an emulated link |
 //! | [`puppet`] | the SDKs for JavaScript and Python, driven line by line |
 //! | [`api`] | the HTTP server API |
+//! | [`manifests`] | the Kubernetes manifests, built |
+//! | [`name_server`] | a name server that lists the pods of a service |
 //! | [`metrics`] | what `/metrics` says |
 //! | [`token`] | connection and subscription tokens |
 //! | [`wait`] | polling with a deadline |
@@ -33,7 +35,9 @@ pub mod bench;
 pub mod cluster;
 pub mod gateway;
 pub mod link;
+pub mod manifests;
 pub mod metrics;
+pub mod name_server;
 pub mod process;
 pub mod puppet;
 pub mod redis;

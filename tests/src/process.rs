@@ -84,6 +84,11 @@ impl Process {
         self.signal(Signal::HUP);
     }
 
+    /// SIGTERM, without waiting for what comes of it.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// SIGKILL, and waits for the end.
     pub fn kill(&mut self) {
         // It may have ended by itself, and is reaped either way.

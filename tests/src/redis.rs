@@ -234,7 +234,8 @@ async fn connect(port: u16, options: &RedisOptions) -> Result<MultiplexedConnect
     Ok(timeout(Duration::from_secs(5), client.get_multiplexed_async_connection()).await??)
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens on at this moment.
+pub fn free_port() -> Result<u16> {
     let seed = RandomState::new();
     let span = u64::from(PORTS.end - PORTS.start);
     (0..100_u64)

@@ -1,0 +1,52 @@
+//! Pods get no more than they need: the `restricted` profile of Kubernetes, and a file system that is read-only.
+
+use anyhow::{Context as _, Result};
+use campanile_tests::manifests::Manifests;
+use serde_json::json;
+
+#[test]
+fn no_pod_is_root_or_could_become_it() -> Result<()> {
+    for manifests in Manifests::all()? {
+        for workload in manifests.workloads() {
+            let (name, pod) = (workload.name(), workload.pod());
+            let context = &pod["securityContext"];
+            assert_eq!(context["runAsNonRoot"], true, "{name}");
+            assert!(context["runAsUser"].as_u64() > Some(0), "{name}");
+            assert!(context["runAsGroup"].as_u64() > Some(0), "{name}");
+            assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+            assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+            for hosts in ["hostNetwork", "hostPID", "hostIPC"] {
+                assert!(pod.get(hosts).is_none(), "{name}");
+            }
+            for container in workload.containers() {
+                let context = &container["securityContext"];
+                assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+                assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+                assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_image_has_a_version_and_every_container_its_resources() -> Result<()> {
+    for manifests in Manifests::all()? {
+        for workload in manifests.workloads() {
+            for container in workload.containers() {
+                let image = container["image"].as_str().context("an image")?;
+                let (_, version) = image.rsplit_once(':').context("a version")?;
+                assert!(
+                    version.starts_with(|first: char| first.is_ascii_digit()),
+                    "{image}"
+                );
+                let resources = &container["resources"];
+                for wanted in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
+                    let found = resources.pointer(wanted);
+                    assert!(found.is_some(), "{}: {wanted}", workload.name());
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! What points at something by labels, names and ports finds it.
+
+use anyhow::{Context as _, Result};
+use campanile_tests::manifests::{Manifests, Workload, selects};
+use serde_json::{Value, json};
+
+/// What a selector finds.
+fn found<'a>(manifests: &'a Manifests, selector: &Value) -> Vec<Workload<'a>> {
+    let all = manifests.workloads().into_iter();
+    all.filter(|workload| selects(selector, workload.labels()))
+        .collect()
+}
+
+fn names(workloads: &[Workload<'_>]) -> Vec<String> {
+    workloads.iter().map(|it| it.name().to_owned()).collect()
+}
+
+#[test]
+fn workloads_select_their_own_pods_and_no_others() -> Result<()> {
+    for manifests in Manifests::all()? {
+        let all = manifests.workloads();
+        assert!(!all.is_empty());
+        for workload in all {
+            let spec = &workload.0["spec"];
+            assert_eq!(
+                names(&found(&manifests, &spec["selector"])),
+                [workload.name()],
+                "{}",
+                manifests.name
+            );
+            for spread in workload.pod()["topologySpreadConstraints"]
+                .as_array()
+                .into_iter()
+                .flatten()
+            {
+                let selected = found(&manifests, &spread["labelSelector"]);
+                assert_eq!(names(&selected), [workload.name()], "{spread}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn services_lead_to_ports_that_exist() -> Result<()> {
+    for manifests in Manifests::all()? {
+        let mut services = 0;
+        for service in manifests.of_kind("Service") {
+            services += 1;
+            let spec = &service["spec"];
+            let behind = found(&manifests, &json!({ "matchLabels": spec["selector"] }));
+            assert_eq!(behind.len(), 1, "{service}");
+            let ports = behind[0].ports();
+            for port in spec["ports"].as_array().context("a service has ports")? {
+                let protocol = port["protocol"].as_str().context("a port has a protocol")?;
+                let leads = ports
+                    .iter()
+                    .any(|(name, _, of)| port["targetPort"] == *name && *of == protocol);
+                assert!(leads, "{port}: {ports:?}");
+            }
+        }
+        assert!(services >= 3, "{}: clients, UDP, internal", manifests.name);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_stateful_set_has_a_headless_service_that_never_hides_a_pod() -> Result<()> {
+    for overlay in ["dev", "production", "own"] {
+        let manifests = Manifests::overlay(overlay)?;
+        let sets: Vec<_> = manifests.of_kind("StatefulSet").map(Workload).collect();
+        assert!(sets.len() >= 2);
+        for set in sets {
+            let name = set.0["spec"]["serviceName"].as_str().context("a service")?;
+            let spec = &manifests.get("Service", name)?["spec"];
+            assert_eq!(spec["clusterIP"], "None");
+            assert_eq!(spec["publishNotReadyAddresses"], true);
+            let behind = found(&manifests, &json!({ "matchLabels": spec["selector"] }));
+            assert_eq!(names(&behind), [set.name()]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn probes_and_hooks_use_ports_and_containers_that_are_there() -> Result<()> {
+    for manifests in Manifests::all()? {
+        for workload in manifests.workloads() {
+            let ports = workload.ports();
+            let container = workload.container()?;
+            for probe in ["startupProbe", "livenessProbe", "readinessProbe"] {
+                let probe = &container[probe];
+                if let Some(http) = probe.get("httpGet") {
+                    let there = ports.iter().any(|(name, _, _)| http["port"] == *name);
+                    assert!(there, "{http}: {ports:?}");
+                } else if let Some(exec) = probe.get("exec") {
+                    assert!(exec["command"].is_array(), "{exec}");
+                }
+            }
+            for probe in ["livenessProbe", "readinessProbe"] {
+                assert!(container[probe].is_object(), "{} has no {probe}", workload.name());
+            }
+        }
+        let gateway = manifests.workload("campanile-gateway")?;
+        assert!(gateway.container()?["startupProbe"].is_object());
+    }
+    Ok(())
+}
+
+#[test]
+fn budgets_and_the_autoscaler_are_about_something() -> Result<()> {
+    for manifests in Manifests::all()? {
+        for budget in manifests.of_kind("PodDisruptionBudget") {
+            let about = found(&manifests, &budget["spec"]["selector"]);
+            assert_eq!(about.len(), 1, "{budget}");
+        }
+        for scaler in manifests.of_kind("HorizontalPodAutoscaler") {
+            let target = &scaler["spec"]["scaleTargetRef"];
+            let kind = target["kind"].as_str().context("a kind")?;
+            let object = manifests.get(kind, target["name"].as_str().context("a name")?)?;
+            assert_eq!(object["apiVersion"], target["apiVersion"]);
+            // What is written there would be set again at each apply.
+            assert!(object["spec"].get("replicas").is_none());
+            let cpu = &object["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"];
+            assert!(
+                cpu.is_string(),
+                "the share of the CPU is one of what was requested"
+            );
+        }
+    }
+    let production = Manifests::overlay("production")?;
+    for part in ["gateway", "shard", "shard-replica", "sentinel"] {
+        production.get("PodDisruptionBudget", &format!("campanile-{part}"))?;
+    }
+    Ok(())
+}
