@@ -36,8 +36,9 @@ use campanile_shard_router::router::Router;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::ApiOptions;
 use crate::config::options::{ChannelOptions, NamespaceOptions};
+use crate::config::{ApiAccess, ApiOptions};
+use crate::live::Live;
 use crate::shards::ShardAdmin;
 use meters::Meters;
 
@@ -46,7 +47,7 @@ pub struct Api<A: Audience> {
     router: Arc<Router<A>>,
     cluster: Arc<Cluster>,
     shards: Arc<ShardAdmin>,
-    channels: Arc<ChannelOptions>,
+    channels: Live<ChannelOptions>,
     clock: Clock,
     meters: Meters,
 }
@@ -58,33 +59,33 @@ impl<A: Audience> Api<A> {
         router: Arc<Router<A>>,
         cluster: Arc<Cluster>,
         shards: Arc<ShardAdmin>,
-        channels: Arc<ChannelOptions>,
+        channels: impl Into<Live<ChannelOptions>>,
         clock: Clock,
     ) -> Self {
         Self {
             router,
             cluster,
             shards,
-            channels,
+            channels: channels.into(),
             clock,
             meters: Meters::register(),
         }
     }
 
-    /// The routes at which it is served.
-    pub fn routes(self: &Arc<Self>, options: &ApiOptions) -> axum::Router {
-        handler::routes(Arc::clone(self), options)
+    /// The routes at which it is served to those who have `access`.
+    pub fn routes(self: &Arc<Self>, options: &ApiOptions, access: Live<ApiAccess>) -> axum::Router {
+        handler::routes(Arc::clone(self), options, access)
     }
+}
 
-    /// The channel of that name and its rules.
-    fn channel(&self, name: &str) -> Result<(ChannelName, &NamespaceOptions), ApiError> {
-        let channel = self
-            .channels
-            .syntax
-            .parse(name)
-            .map_err(|error| ApiError::bad_request(&error))?;
-        let options = self.channels.resolve(&channel);
-        let options = options.map_err(|_| ApiError::from(ErrorCode::UnknownChannel))?;
-        Ok((channel, options))
-    }
+/// The channel of that name and its rules.
+fn channel<'a>(
+    channels: &'a ChannelOptions,
+    name: &str,
+) -> Result<(ChannelName, &'a NamespaceOptions), ApiError> {
+    let channel = channels.syntax.parse(name);
+    let channel = channel.map_err(|error| ApiError::bad_request(&error))?;
+    let options = channels.resolve(&channel);
+    let options = options.map_err(|_| ApiError::from(ErrorCode::UnknownChannel))?;
+    Ok((channel, options))
 }

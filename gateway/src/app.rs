@@ -12,6 +12,7 @@ mod lists;
 mod page;
 mod readiness;
 mod requests;
+mod rules;
 mod shards;
 mod signals;
 mod sockets;
@@ -24,9 +25,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, give_up, refuse};
 use crate::config::{Config, Invalid, Mistake, ShutdownOptions, Sources};
+use crate::connection::shutdown::Departure;
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
-use crate::logging;
+use crate::logging::{self, LogLevel};
 use crate::tls::Certificates;
 use crate::udp::{self, Patience, UdpPort};
 
@@ -35,6 +37,7 @@ pub use check::{Checked, check};
 use announce::Announcement;
 use gateway::Gateway;
 use lists::Origin;
+use rules::Rules;
 use signals::Signals;
 use sockets::{Serving, Sockets};
 
@@ -48,12 +51,12 @@ pub fn serve(sources: &Sources, json: bool) -> Exit {
     if let Err(invalid) = check::find_store(&checked.config, sources) {
         return refuse(&invalid);
     }
-    logging::start(checked.config.log);
+    let level = logging::start(checked.config.log);
     let ended = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(run(sources, checked, json)));
+        .and_then(|runtime| runtime.block_on(run(sources, checked, level, json)));
     ended.unwrap_or_else(|error| fail(&error))
 }
 
@@ -71,16 +74,18 @@ fn fail(error: &anyhow::Error) -> Exit {
     }
 }
 
-async fn run(sources: &Sources, checked: Checked, json: bool) -> anyhow::Result<Exit> {
+async fn run(sources: &Sources, checked: Checked, level: LogLevel, json: bool) -> anyhow::Result<Exit> {
     let Checked {
         config,
         report,
         certificates,
     } = checked;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let rules = Rules::of(&config, level);
     let origin = Origin {
         sources: sources.clone(),
         hangups: signals::hangups().context("cannot listen for signals")?,
+        rules: rules.clone(),
     };
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
@@ -97,7 +102,7 @@ async fn run(sources: &Sources, checked: Checked, json: bool) -> anyhow::Result<
         api: config
             .api
             .as_ref()
-            .map(|options| api.routes(options))
+            .map(|options| api.routes(options, rules.access))
             .unwrap_or_default(),
         readiness: gateway.readiness(),
         exporter,
@@ -135,7 +140,7 @@ fn serve_udp(
     };
     let settings = udp::Settings::new(options, Patience::of(&config.client), certificates.clone())
         .with_webtransport(config.webtransport.clone());
-    Ok(Some(UdpPort::serve(socket, &settings, gateway.entrance(config))?))
+    Ok(Some(UdpPort::serve(socket, &settings, gateway.entrance())?))
 }
 
 /// How much of the time for the end is kept for leaving the cluster: a quarter, but not more than this, which lets a store
@@ -144,14 +149,21 @@ const LEAVING: Duration = Duration::from_secs(5);
 
 /// Ends in the reverse order: clients first, while everything that they need is still there.
 async fn end(gateway: Gateway, (serving, udp): (Serving, Option<UdpPort>), config: &Config) {
-    let ShutdownOptions { timeout, spread } = config.shutdown;
+    let ShutdownOptions {
+        timeout,
+        delay,
+        spread,
+    } = config.shutdown;
     let latest = Instant::now() + timeout;
     let for_clients = timeout - LEAVING.min(timeout / 4);
     let clients_latest = Instant::now() + for_clients;
+    let delay = delay.min(for_clients);
+    gateway.be_avoided(delay).await;
+    let for_farewells = for_clients - delay;
     gateway
-        .send_clients_away(ShutdownOptions {
-            timeout: for_clients,
-            spread: spread.min(for_clients),
+        .send_clients_away(Departure {
+            timeout: for_farewells,
+            spread: spread.min(for_farewells),
         })
         .await;
     let closed = async {

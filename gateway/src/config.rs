@@ -46,10 +46,10 @@ pub use redis::{NotRedis, RedisUrl};
 pub use report::{Finding, Mistake, Report, Severity};
 pub use schema::Schema;
 pub use server::{
-    ApiAccess, ApiOptions, ErrorMode, HttpOptions, LogFormat, LogOptions, ShutdownOptions, WebSocketOptions,
-    WebTransportOptions,
+    ApiAccess, ApiOptions, ErrorMode, HttpOptions, LIVE, LogFormat, LogOptions, READY, ShutdownOptions,
+    WebSocketOptions, WebTransportOptions,
 };
-pub use settings::Settings;
+pub use settings::{Differences, Settings};
 pub use shards::{EmbeddedShards, RedisShard, ShardsOptions};
 pub use source::Sources;
 pub use tls::{CertificateSource, InternalTls, PemSource, TlsOptions};

@@ -99,13 +99,13 @@ impl Connection {
             now,
             seed: rand::rng().random(),
         };
-        let session = Session::new(Arc::clone(&host.sessions), start);
+        let rules = host.sessions.get();
         let connection = Arc::new(Self {
-            outbound: Outbound::taking(takes, host.sessions.client.queue_max_size, &host.counters.lanes),
+            outbound: Outbound::taking(takes, rules.client.queue_max_size, &host.counters.lanes),
             id,
             transport,
             codec,
-            state: Mutex::new(State::new(session)),
+            state: Mutex::new(State::new(Session::new(rules, start))),
             host,
         });
         connection.host.registry.insert(id, Arc::clone(&connection));
@@ -166,9 +166,10 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Tells the session something, and carries out what comes of it.
+    /// Tells the session something, and carries out what comes of it. It goes by the rules that count at this moment.
     fn with_session<T>(self: &Arc<Self>, tell: impl FnOnce(&mut Session, Timestamp) -> T) -> T {
         let mut state = self.state.lock();
+        state.session.go_by(&self.host.sessions.look());
         let now = self.host.clock.now();
         let told = tell(&mut state.session, now);
         self.release(state);

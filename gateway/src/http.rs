@@ -23,14 +23,15 @@ pub use server::{BindError, Bound, bind};
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use crate::admin::AdminRouters;
-use crate::config::HttpOptions;
+use crate::config::{HttpOptions, LIVE, READY};
 use crate::exporter::Exporter;
 
 /// What is served.
@@ -67,14 +68,21 @@ pub fn routers(options: &HttpOptions, endpoints: Endpoints) -> (Router, Option<R
 }
 
 fn probes(options: &HttpOptions, readiness: Arc<dyn Readiness>, exporter: Exporter) -> Router {
-    let mut router = Router::new().route("/ready", get(ready::handler).with_state(readiness));
-    if let Some(path) = &options.health {
-        router = router.route(path, get(|| async { axum::Json(serde_json::json!({})) }));
+    let mut router = Router::new()
+        .route(READY, get(ready::handler).with_state(readiness))
+        .route(LIVE, get(live));
+    if let Some(path) = options.health.as_deref().filter(|path| *path != LIVE) {
+        router = router.route(path, get(live));
     }
     if let Some(path) = &options.metrics {
         router = router.route(path, get(metrics).with_state(exporter));
     }
     router
+}
+
+/// Whoever can say this is alive.
+async fn live() -> Json<Value> {
+    Json(json!({}))
 }
 
 async fn metrics(State(exporter): State<Exporter>) -> Response {

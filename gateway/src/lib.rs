@@ -10,9 +10,10 @@
 //! - what they share: [`hub`] (fan-out to the subscribers of a channel), [`registry`] (connections by client and by user,
 //!   and how many may come), [`timers`] (one wheel for all timeouts), [`turnstile`] (a steady pace where many come at once), [`clock`], [`tls`] (certificates, and handshakes on TCP);
 //! - what applications touch: [`api`] (the server API), [`cluster`] (commands that every gateway carries out);
-//! - what operators touch: [`config`] (files, variables and flags → validated options), [`shard_list`] (its part that changes
-//!   while the gateway runs), [`cli`], [`shards`] (which there are, and changing that), [`http`] (listening, readiness, the
-//!   demonstration page), [`admin`] (the administration page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
+//! - what operators touch: [`config`] (files, variables and flags → validated options), [`reload`] (the file while the gateway
+//!   runs), [`live`] (what that replaces), [`shard_list`] (where the list of shards comes from), [`cli`], [`shards`] (which
+//!   there are, and changing that), [`http`] (listening, readiness, the demonstration page), [`admin`] (the administration
+//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -42,8 +43,10 @@ pub mod exporter;
 pub mod host_name;
 pub mod http;
 pub mod hub;
+pub mod live;
 pub mod logging;
 pub mod registry;
+pub mod reload;
 pub mod session;
 pub mod shard_list;
 pub mod shards;

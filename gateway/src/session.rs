@@ -90,6 +90,8 @@ pub struct Session {
     meter: RateMeter,
     seed: u64,
     outputs: VecDeque<Output>,
+    /// The client is to go elsewhere once what it has asked for is answered.
+    leaving: bool,
 }
 
 /// Whose connection it is.
@@ -137,6 +139,14 @@ impl Session {
             meter: RateMeter::default(),
             seed: start.seed,
             outputs: VecDeque::new(),
+            leaving: false,
+        }
+    }
+
+    /// Goes by these rules from here on. What has begun goes on as it is.
+    pub fn go_by(&mut self, rules: &Arc<SessionContext>) {
+        if !Arc::ptr_eq(&self.context, rules) {
+            self.context = Arc::clone(rules);
         }
     }
 
@@ -144,7 +154,7 @@ impl Session {
     #[must_use]
     pub fn accepts_commands(&self) -> bool {
         let full = self.pending.commands() >= self.context.client.in_flight_limit;
-        !matches!(self.phase, Phase::Connecting(_)) && !full && !self.pending.unsubscribing()
+        !self.leaving && !matches!(self.phase, Phase::Connecting(_)) && !full && !self.pending.unsubscribing()
     }
 
     /// Whether the session is over. What is left to do then is to undo.
@@ -252,6 +262,7 @@ impl Session {
                 self.close(DisconnectCode::InternalError);
             }
         }
+        self.leave_once_answered();
     }
 
     /// The time that [`Session::next_timeout`] gave has come, or may have.

@@ -1,6 +1,6 @@
-//! The list of shards: where it comes from while the gateway runs, and how it gets into the topology.
+//! The list of shards: where it comes from while the gateway runs, and how it gets into the topology. The configuration file is
+//! one source ([`reload`](crate::reload)); the DNS is another:
 //!
-//! - [`reload`]: the configuration file, watched, and what is taken over of it;
 //! - [`resolver`], [`dns`], [`sightings`], [`discovery`]: asking the DNS, what an answer says, what several say, and doing it
 //!   while this gateway coordinates;
 //! - [`lists`]: which of these lists count;
@@ -12,7 +12,6 @@ pub mod dns;
 pub mod lists;
 pub mod notes;
 pub mod proposer;
-pub mod reload;
 pub mod resolver;
 pub mod sightings;
 

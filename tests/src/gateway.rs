@@ -219,16 +219,14 @@ impl Gateway {
         Ok((response.status().as_u16(), response.text().await?))
     }
 
-    /// What `/ready` says: whether it is ready, and the body.
+    /// What `/ready` says: whether it is ready and nothing is missing, and the body.
     pub async fn ready(&self) -> Result<(bool, Value)> {
         let (status, body) = self.get("/ready").await?;
-        Ok((
-            status == 200,
-            serde_json::from_str(&body).unwrap_or(Value::String(body)),
-        ))
+        let body = serde_json::from_str(&body).unwrap_or(Value::String(body));
+        Ok((status == 200 && body["complete"] == true, body))
     }
 
-    /// Waits until `/ready` says yes.
+    /// Waits until `/ready` says yes, and that nothing is missing.
     pub async fn wait_until_ready(&mut self) {
         let running = self.process.is_running();
         assert!(running, "the gateway has ended");

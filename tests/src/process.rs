@@ -101,7 +101,7 @@ impl Process {
     /// # Errors
     /// When the process has not ended after `deadline`; it then still runs.
     pub async fn terminate(&mut self, deadline: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM);
+        self.ask_to_end();
         self.ended(deadline).await.context("after SIGTERM")
     }
 

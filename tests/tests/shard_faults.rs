@@ -114,7 +114,14 @@ impl Scene {
                     .is_ok_and(|(ready, body)| !ready && body.to_string().contains(&name))
             })
             .await;
-            assert_eq!(gateway.get("/health").await?.0, 200, "the process lives");
+            for path in ["/health", "/live"] {
+                assert_eq!(gateway.get(path).await?.0, 200, "the process lives");
+            }
+            assert_eq!(
+                gateway.get("/ready").await?.0,
+                200,
+                "no other gateway would do better"
+            );
         }
         for client in &self.clients {
             let refused =

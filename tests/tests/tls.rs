@@ -130,7 +130,9 @@ impl Authority {
         let gateway = Gateway::launch(&self.config()).await?;
         eventually("the gateway is ready", 2 * SOON, || async {
             let answer = self.ask(&gateway, "GET /ready", "").await;
-            answer.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+            answer.is_ok_and(|answer| {
+                answer.starts_with("HTTP/1.1 200") && answer.contains(r#""complete":true"#)
+            })
         })
         .await;
         Ok(gateway)

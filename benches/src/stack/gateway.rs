@@ -86,13 +86,17 @@ impl Gateway {
         ))
     }
 
-    /// Waits until it can serve.
+    /// Waits until it can serve, and reaches all that it needs.
     pub(super) async fn wait_until_ready(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = timeout(Duration::from_secs(5), self.ready()).await;
             let answer = match answer {
-                Ok(Ok(answer)) if answer.starts_with("HTTP/1.1 200 ") => return Ok(()),
+                Ok(Ok(answer))
+                    if answer.starts_with("HTTP/1.1 200 ") && answer.contains(r#""complete":true"#) =>
+                {
+                    return Ok(());
+                }
                 Ok(Ok(answer)) => answer,
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "no answer".to_owned(),

@@ -51,6 +51,8 @@ impl Readiness for Well {
     fn report(&self) -> ReadyReport {
         ReadyReport {
             ready: true,
+            complete: true,
+            starting: false,
             gateway: "g".to_owned(),
             shutting_down: false,
             generation: Some(7),

@@ -9,7 +9,7 @@ use campanile_shard_router::audience::Audience;
 use super::method::payload;
 use super::params::target;
 use super::results::{ChannelInfo, Channels, Done, Info};
-use super::{Api, ApiError, params};
+use super::{Api, ApiError, channel, params};
 use crate::cluster::{Answer, Command, Refresh, Subscription, Target};
 
 /// What fits the close frame of a WebSocket beside the code, in bytes.
@@ -39,7 +39,7 @@ impl<A: Audience> Api<A> {
     }
 
     pub(super) async fn unsubscribe(&self, params: params::Unsubscribe) -> Result<Done, ApiError> {
-        let (channel, _) = self.channel(&params.channel)?;
+        let (channel, _) = channel(&self.channels.get(), &params.channel)?;
         let target = target(params.user, params.client, params.session);
         self.command(target, |target| Command::Unsubscribe {
             target,
@@ -51,7 +51,7 @@ impl<A: Audience> Api<A> {
     }
 
     pub(super) async fn subscribe(&self, params: params::Subscribe) -> Result<Done, ApiError> {
-        let (channel, _) = self.channel(&params.channel)?;
+        let (channel, _) = channel(&self.channels.get(), &params.channel)?;
         let subscription = Subscription {
             channel,
             info: payload(params.info, &params.b64info)?,

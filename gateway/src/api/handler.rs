@@ -19,21 +19,22 @@ use super::results::Response as Outcome;
 use super::{Api, ApiError, Method};
 use crate::auth::keys_match;
 use crate::config::{ApiAccess, ApiOptions, ErrorMode};
+use crate::live::Live;
 
 /// How long a caller may take to send a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Endpoint<A: Audience> {
     api: Arc<Api<A>>,
-    access: ApiAccess,
+    access: Live<ApiAccess>,
     error_mode: ErrorMode,
     body_limit: usize,
 }
 
-pub(super) fn routes<A: Audience>(api: Arc<Api<A>>, options: &ApiOptions) -> Router {
+pub(super) fn routes<A: Audience>(api: Arc<Api<A>>, options: &ApiOptions, access: Live<ApiAccess>) -> Router {
     let endpoint = Endpoint {
         api,
-        access: options.access.clone(),
+        access,
         error_mode: options.error_mode,
         body_limit: options.body_limit,
     };
@@ -64,7 +65,7 @@ async fn answer<A: Audience>(
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    if !endpoint.access.allows(&head.headers) {
+    if !endpoint.access.look().allows(&head.headers) {
         endpoint.api.meters.unauthorized();
         return StatusCode::UNAUTHORIZED.into_response();
     }

@@ -108,7 +108,8 @@ pub(super) struct ClientReport {
 impl<A: Audience> ChannelCalls for Api<A> {
     fn inspect(&self, channel: String) -> BoxFuture<'_, Result<ChannelReport, ApiError>> {
         async move {
-            let (channel, options) = self.channel(&channel)?;
+            let channels = self.channels.get();
+            let (channel, options) = super::channel(&channels, &channel)?;
             let stream = options.stream().map(|limits| self.read_stream(&channel, limits));
             let presence = options.presence.then(|| self.router.presence(&channel));
             let (stream, presence) = tokio::join!(OptionFuture::from(stream), OptionFuture::from(presence));

@@ -52,7 +52,8 @@ impl<A: Audience> Api<A> {
         data: &Bytes,
         params: &params::Publish,
     ) -> Result<Published, ApiError> {
-        let (channel, options) = self.channel(channel)?;
+        let channels = self.channels.get();
+        let (channel, options) = super::channel(&channels, channel)?;
         if !payload_fits(options.publication_format, data) {
             return Err(ErrorCode::BadRequest.into());
         }

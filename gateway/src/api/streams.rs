@@ -49,7 +49,8 @@ impl<A: Audience> Api<A> {
     }
 
     async fn present(&self, channel: &str) -> Result<BTreeMap<String, ClientInfo>, ApiError> {
-        let (channel, options) = self.channel(channel)?;
+        let channels = self.channels.get();
+        let (channel, options) = super::channel(&channels, channel)?;
         if !options.presence {
             return Err(ErrorCode::NotAvailable.into());
         }
@@ -58,7 +59,8 @@ impl<A: Audience> Api<A> {
 
     /// The channel of that name and the stream that it keeps.
     fn stream(&self, channel: &str) -> Result<(ChannelName, StreamLimits), ApiError> {
-        let (channel, options) = self.channel(channel)?;
+        let channels = self.channels.get();
+        let (channel, options) = super::channel(&channels, channel)?;
         let stream = options.stream().ok_or(ErrorCode::NotAvailable)?;
         Ok((channel, stream))
     }

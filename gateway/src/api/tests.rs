@@ -135,13 +135,7 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let (shards, fake) = testing::admin(managed_by);
-        let api = Api::new(
-            router,
-            Arc::new(cluster),
-            shards,
-            Arc::new(channels()),
-            Clock::start(),
-        );
+        let api = Api::new(router, Arc::new(cluster), shards, channels(), Clock::start());
         let options = ApiOptions {
             prefix: "/api".to_owned(),
             access: ApiAccess::Key(SecretKey::new(KEY.as_bytes()).unwrap()),
@@ -149,7 +143,7 @@ impl World {
             body_limit: 64 * 1024,
         };
         Self {
-            routes: Arc::new(api).routes(&options),
+            routes: Arc::new(api).routes(&options, options.access.clone().into()),
             connections,
             shards: fake,
             _coordinator: coordinator,

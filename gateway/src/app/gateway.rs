@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_shard_router::coordinator::{ConfiguredShards, Coordinator, CoordinatorParts, ShardRequests};
 use campanile_shard_router::router::{Router, RouterConfig};
@@ -10,24 +11,24 @@ use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use super::lists::{ListKeeper, Origin};
-use super::readiness::Probe;
+use super::readiness::{Beginning, Probe};
 use super::requests::Requests;
+use super::rules::Rules;
 use super::shards::{Backend, coordinator_options};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
-use crate::config::{Config, ShutdownOptions};
+use crate::config::Config;
 use crate::connection::Connection;
 use crate::connection::endpoint::websocket;
 use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::local::LocalConnections;
+use crate::connection::shutdown::Departure;
 use crate::host_name::host_name;
 use crate::http::Readiness;
 use crate::hub::{EncodedCounters, Hub};
-use crate::session::SessionContext;
 use crate::shards::ShardAdmin;
-use crate::transport::origin::AllowedOrigins;
 
 /// The router of client connections.
 pub(super) type ClientRouter = Router<Hub<Connection>>;
@@ -46,7 +47,9 @@ pub(super) struct Gateway {
     host: Arc<Host>,
     coordinator: Coordinator,
     shards: Arc<ShardAdmin>,
-    /// Cancelled once clients are sent elsewhere.
+    rules: Rules,
+    beginning: Arc<Beginning>,
+    /// Cancelled once it was told to end.
     ending: CancellationToken,
 }
 
@@ -71,7 +74,8 @@ impl Gateway {
             Arc::clone(&backend.factory),
             id.clone(),
         );
-        let host = host(config, &router);
+        let rules = origin.rules.clone();
+        let host = host(&rules, &router);
         let coordinator = coordinator(id.clone(), config, &backend, &router);
         let local = LocalConnections::new(
             Arc::clone(&host),
@@ -86,12 +90,11 @@ impl Gateway {
             config.cluster.command_timeout,
         ));
         let shards = Arc::new(shard_admin(config, &backend, &router, &cluster));
-        let channels = Arc::new(config.channel.clone());
         let api = Api::new(
             Arc::clone(&router),
             cluster,
             Arc::clone(&shards),
-            channels,
+            rules.channels.clone(),
             host.clock,
         );
         let gateway = Self {
@@ -103,6 +106,8 @@ impl Gateway {
             router,
             host,
             shards,
+            rules,
+            beginning: Arc::new(Beginning::now()),
             ending: CancellationToken::new(),
         };
         Ok((gateway, Arc::new(api)))
@@ -119,9 +124,8 @@ impl Gateway {
     }
 
     /// How clients come in.
-    pub(super) fn entrance(&self, config: &Config) -> Entrance {
-        let origins = AllowedOrigins::new(&config.allowed_origins);
-        Entrance::new(Arc::clone(&self.host), origins)
+    pub(super) fn entrance(&self) -> Entrance {
+        Entrance::new(Arc::clone(&self.host), self.rules.origins.clone())
     }
 
     /// The routes at which clients connect.
@@ -129,7 +133,7 @@ impl Gateway {
         let Some(options) = &config.websocket else {
             return axum::Router::new();
         };
-        let handler = websocket(self.entrance(config), options.clone());
+        let handler = websocket(self.entrance(), options.clone());
         axum::Router::new().route(&options.path, handler)
     }
 
@@ -142,15 +146,25 @@ impl Gateway {
             configured: self.configured.clone(),
             notes: self.lists.notes(),
             coordinator: self.coordinator.status(),
+            beginning: Arc::clone(&self.beginning),
             ending: self.ending.clone(),
         })
     }
 
-    /// Is ready for nobody any more, and tells all clients to go elsewhere.
-    pub(super) async fn send_clients_away(&self, options: ShutdownOptions) {
+    /// Says that it is not ready any more, and serves on for a while: until nobody sends clients here.
+    pub(super) async fn be_avoided(&self, delay: Duration) {
         self.ending.cancel();
-        if !self.host.shut_down(options).await {
-            tracing::warn!("not all clients have gone in time");
+        self.host.shutdown.begin();
+        tokio::time::sleep(delay).await;
+    }
+
+    /// Lets nobody in any more, and tells all clients to go elsewhere.
+    pub(super) async fn send_clients_away(&self, departure: Departure) {
+        let departed = self.host.shut_down(departure).await;
+        let (clients, batches) = (departed.told, departed.batches);
+        tracing::info!(clients, batches, "clients have been told to go elsewhere");
+        if !departed.all_gone() {
+            tracing::warn!(left = departed.left, "not all clients have gone in time");
         }
     }
 
@@ -163,9 +177,8 @@ impl Gateway {
 }
 
 /// The connections, none yet, and what wakes them.
-fn host(config: &Config, router: &Arc<ClientRouter>) -> Arc<Host> {
-    let sessions = SessionContext::new(config.client.clone(), config.channel.clone(), &config.auth);
-    let host = Host::new(Arc::clone(router), sessions, Clock::start());
+fn host(rules: &Rules, router: &Arc<ClientRouter>) -> Arc<Host> {
+    let host = Host::new(Arc::clone(router), rules.sessions.clone(), Clock::start());
     tokio::spawn({
         let host = Arc::clone(&host);
         async move { host.timers.run().await }

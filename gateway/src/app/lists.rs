@@ -1,4 +1,4 @@
-//! The tasks that keep the list of shards up to date.
+//! The tasks that keep what the gateway goes by up to date: its configuration file, and the list of shards.
 
 use std::sync::Arc;
 
@@ -8,17 +8,19 @@ use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
 use super::gateway::ClientRouter;
+use super::rules::Rules;
 use super::shards::{Backend, describe};
 use crate::config::{Config, ManagedBy, Sources};
+use crate::reload::{Apply, Reload, ReloadMeters};
 use crate::shard_list::discovery::Discovery;
 use crate::shard_list::notes::Notes;
 use crate::shard_list::proposer::propose_all;
-use crate::shard_list::reload::Reload;
 
-/// Where the configuration came from, and what says that it has changed.
+/// Where the configuration came from, what says that it has changed, and what of it can be replaced.
 pub(super) struct Origin {
     pub(super) sources: Sources,
     pub(super) hangups: Signal,
+    pub(super) rules: Rules,
 }
 
 /// What keeps the list of shards up to date.
@@ -40,7 +42,13 @@ impl ListKeeper {
         let requests = ShardRequests::new(Arc::clone(&backend.store), Arc::clone(router) as _);
         let proposals = backend.lists.proposals();
         tasks.spawn(propose_all(proposals, Arc::new(requests), notes.clone()));
-        match Reload::new(&origin.sources, config, backend.take_apply(), notes.clone()) {
+        let rules = origin.rules;
+        let apply = Apply {
+            shards: backend.take_apply(),
+            rules: Box::new(move |config| rules.replace(config)),
+        };
+        let meters = ReloadMeters::register();
+        match Reload::new(&origin.sources, config, apply, notes.clone(), meters) {
             Some(reload) => drop(tasks.spawn(reload.run(origin.hangups))),
             None => drop(tasks.spawn(ignore(origin.hangups))),
         }

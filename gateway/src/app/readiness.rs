@@ -1,6 +1,8 @@
-//! What this gateway can reach.
+//! Whether clients may come, and what this gateway can reach.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use campanile_shard_router::coordinator::{ConfiguredShards, CoordinatorStatus, ShardSource as _};
 use campanile_shard_router::router::ShardHealth;
@@ -8,12 +10,43 @@ use campanile_shard_router::shard::ShardStatus;
 use campanile_shard_router::store::TopologyStore;
 use campanile_shard_router::topology::{ShardId, ShardState, WantedShard};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::ClientRouter;
 use crate::http::{Readiness, ReadyReport, ShardReport, StoreReport};
 use crate::shard_list::notes::Notes;
 use crate::shards;
+
+/// How long a gateway that starts is waited for until it reaches everything. Then it serves without the rest, so that one shard
+/// that is down keeps no gateway from starting.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The time before a gateway is of use to anybody. Once over, it does not come back.
+#[derive(Debug)]
+pub(super) struct Beginning {
+    since: Instant,
+    is_over: AtomicBool,
+}
+
+impl Beginning {
+    /// It begins now.
+    pub(super) fn now() -> Self {
+        Self {
+            since: Instant::now(),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it is over, by what can be reached at this moment.
+    fn is_over(&self, has_topology: bool, is_complete: bool) -> bool {
+        let over = has_topology && (is_complete || self.since.elapsed() >= PATIENCE);
+        if over {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+        over || self.is_over.load(Ordering::Relaxed)
+    }
+}
 
 /// Asks the parts.
 pub(super) struct Probe {
@@ -24,6 +57,7 @@ pub(super) struct Probe {
     pub(super) configured: ConfiguredShards,
     pub(super) notes: Notes,
     pub(super) coordinator: watch::Receiver<CoordinatorStatus>,
+    pub(super) beginning: Arc<Beginning>,
     pub(super) ending: CancellationToken,
 }
 
@@ -51,9 +85,13 @@ impl Readiness for Probe {
         let problems = problems(&self.coordinator.borrow());
         let notes = self.notes();
         let shutting_down = self.ending.is_cancelled();
-        let reaches_all = topology.is_some() && store.reachable && missing.is_empty();
+        let has_topology = topology.is_some();
+        let complete = has_topology && store.reachable && missing.is_empty() && problems.is_empty();
+        let starting = !self.beginning.is_over(has_topology, complete);
         ReadyReport {
-            ready: reaches_all && problems.is_empty() && !shutting_down,
+            ready: !starting && !shutting_down,
+            complete,
+            starting,
             gateway: self.gateway.clone(),
             shutting_down,
             generation: topology.as_ref().map(|topology| topology.generation.0),
@@ -134,4 +172,22 @@ fn problems(status: &CoordinatorStatus) -> Vec<String> {
     troubles
         .map(|(shard, trouble)| format!("{shard}: {trouble}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_beginning_is_over_once_all_is_there_or_after_a_while_what_matters() {
+        let quick = Beginning::now();
+        assert!(!quick.is_over(false, false), "nothing is there");
+        assert!(!quick.is_over(true, false), "a shard is missing");
+        assert!(quick.is_over(true, true));
+        assert!(quick.is_over(true, false), "and is missing again");
+        let poor = Beginning::now();
+        tokio::time::sleep(PATIENCE).await;
+        assert!(!poor.is_over(false, false), "without a topology it is of no use");
+        assert!(poor.is_over(true, false));
+    }
 }

@@ -11,8 +11,8 @@ use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, T
 use campanile_shard_router::topology::{MoveHistory, ShardId, ShardUrl, WantedShard};
 
 use crate::config::{self, ClusterOptions, Config, EmbeddedShards, RedisShard, ShardsOptions, StoreOptions};
+use crate::reload::ApplyShards;
 use crate::shard_list::lists::Lists;
-use crate::shard_list::reload::Apply;
 
 /// Where a shard of this process is, in words.
 pub(super) const EMBEDDED_ADDRESS: &str = "this process";
@@ -26,7 +26,7 @@ pub(super) struct Backend {
     /// Where else it is told of shards.
     pub(super) lists: Lists,
     /// Makes it go by another list of the configuration; given away once.
-    apply: Option<Apply>,
+    apply: Option<ApplyShards>,
 }
 
 impl Backend {
@@ -43,7 +43,7 @@ impl Backend {
     }
 
     /// What makes it go by another list of the configuration.
-    pub(super) fn take_apply(&mut self) -> Apply {
+    pub(super) fn take_apply(&mut self) -> ApplyShards {
         self.apply.take().unwrap_or_else(|| Box::new(|_| Ok(())))
     }
 }
@@ -119,7 +119,7 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
         .as_ref()
         .context("Redis shards need a topology store")?;
     let store = Arc::new(store(at, cluster)?);
-    let apply: Apply = {
+    let apply: ApplyShards = {
         let (factory, lists) = (Arc::clone(&factory), lists.clone());
         Box::new(move |shards| {
             let list = shards.iter().map(describe).collect::<anyhow::Result<_>>()?;

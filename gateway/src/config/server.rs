@@ -10,6 +10,15 @@ use super::options::SecretKey;
 use super::raw::{self, Raw};
 use super::report::Report;
 
+/// The path of the liveness endpoint that no configuration moves.
+pub const LIVE: &str = "/live";
+
+/// The path of the readiness endpoint.
+pub const READY: &str = "/ready";
+
+/// The key of the path at which liveness is served as well.
+const HEALTH: &str = "health.handler_prefix";
+
 /// Where to listen, and what is served where.
 #[derive(Clone, Debug)]
 pub struct HttpOptions {
@@ -114,9 +123,11 @@ pub struct WebTransportOptions {
 /// How the gateway ends.
 #[derive(Clone, Copy, Debug)]
 pub struct ShutdownOptions {
-    /// The end comes after this long at the latest.
+    /// The end comes after this long at the latest; the other two are part of it.
     pub timeout: Duration,
-    /// Connections are closed one after the other over this long.
+    /// For this long it only says that it is not ready.
+    pub delay: Duration,
+    /// Then clients are told to go elsewhere, in batches over this long.
     pub spread: Duration,
 }
 
@@ -170,9 +181,11 @@ fn distinct_paths(raw: &Raw, options: &HttpOptions, report: &mut Report) {
     let endpoints = [
         ("websocket.handler_prefix", websocket),
         ("prometheus.handler_prefix", options.metrics.clone()),
-        ("health.handler_prefix", options.health.clone()),
+        (HEALTH, options.health.clone()),
     ];
-    let mut taken = vec!["/ready".to_owned()];
+    // `/live` is another name of the liveness endpoint, which may have that path, too.
+    let is_live = |(key, path): &(&str, Option<String>)| *key == HEALTH && path.as_deref() == Some(LIVE);
+    let mut taken = vec![READY.to_owned(), LIVE.to_owned()];
     if options.page {
         let page = [
             "",
@@ -185,7 +198,7 @@ fn distinct_paths(raw: &Raw, options: &HttpOptions, report: &mut Report) {
         ];
         taken.extend(page.map(|path| format!("/{path}")));
     }
-    for (key, path) in endpoints {
+    for (key, path) in endpoints.into_iter().filter(|endpoint| !is_live(endpoint)) {
         let Some(path) = path else { continue };
         check_path(key, &path, report);
         if taken.contains(&path) {
@@ -312,14 +325,15 @@ pub(super) fn webtransport(raw: &Raw, report: &mut Report) -> Option<WebTranspor
 }
 
 pub(super) fn shutdown(raw: &raw::Shutdown, report: &mut Report) -> ShutdownOptions {
-    if raw.spread > raw.timeout {
+    if raw.delay.saturating_add(raw.spread.get()) > raw.timeout.get() {
         report.error(format!(
-            "shutdown.spread: {} is longer than shutdown.timeout, {}; write a shorter one",
-            raw.spread, raw.timeout
+            "shutdown.spread: {} after a shutdown.delay of {} is longer than shutdown.timeout, {}; write shorter ones",
+            raw.spread, raw.delay, raw.timeout
         ));
     }
     ShutdownOptions {
         timeout: raw.timeout.get(),
+        delay: raw.delay.get(),
         spread: raw.spread.get(),
     }
 }

@@ -71,7 +71,7 @@ impl Connection {
     }
 
     fn register(&self, user: &str) -> Result<(), Disconnect> {
-        let limit = self.host.sessions.client.user_connection_limit;
+        let limit = self.host.sessions.look().client.user_connection_limit;
         self.host
             .registry
             .authenticate(self.id, user, limit)

@@ -8,6 +8,7 @@ use super::counters::Refused;
 use super::host::Host;
 use super::shutdown::goodbye;
 use super::{Connection, drive};
+use crate::live::Live;
 use crate::registry::{Permit, Refusal};
 use crate::transport::origin::AllowedOrigins;
 use crate::transport::{Transport, TransportKind};
@@ -16,7 +17,7 @@ use crate::transport::{Transport, TransportKind};
 #[derive(Clone)]
 pub struct Entrance {
     host: Arc<Host>,
-    origins: AllowedOrigins,
+    origins: Live<AllowedOrigins>,
 }
 
 /// The page's origin is not allowed.
@@ -27,7 +28,8 @@ pub struct ForeignOrigin;
 impl Entrance {
     /// The way to the connections of `host`.
     #[must_use]
-    pub const fn new(host: Arc<Host>, origins: AllowedOrigins) -> Self {
+    pub fn new(host: Arc<Host>, origins: impl Into<Live<AllowedOrigins>>) -> Self {
+        let origins = origins.into();
         Self { host, origins }
     }
 
@@ -39,7 +41,7 @@ impl Entrance {
 
     /// Whether a page from `origin` may connect to `host`; both as the headers of its request say.
     pub fn check_origin(&self, origin: Option<&str>, host: Option<&str>) -> Result<(), ForeignOrigin> {
-        if self.origins.allow(origin, host) {
+        if self.origins.look().allow(origin, host) {
             return Ok(());
         }
         tracing::debug!(origin, "origin refused");

@@ -6,8 +6,10 @@ use campanile_shard_router::router::Router;
 
 use super::Connection;
 use super::counters::Counters;
+use super::shutdown::ShutdownMeters;
 use crate::clock::Clock;
 use crate::hub::Hub;
+use crate::live::Live;
 use crate::registry::{Admission, Registry};
 use crate::session::SessionContext;
 use crate::timers::Timers;
@@ -25,8 +27,10 @@ pub struct Host {
     pub timers: Timers<Connection>,
     /// What is counted about them.
     pub counters: Counters,
+    /// What is counted about their end.
+    pub shutdown: ShutdownMeters,
     /// The rules of their sessions.
-    pub sessions: Arc<SessionContext>,
+    pub sessions: Live<SessionContext>,
     /// Those whose clients have gone, on their way out.
     pub exit: Turnstile,
     /// The present.
@@ -36,15 +40,22 @@ pub struct Host {
 impl Host {
     /// A host without connections. Its timers do not run yet.
     #[must_use]
-    pub fn new(router: Arc<Router<Hub<Connection>>>, sessions: SessionContext, clock: Clock) -> Arc<Self> {
-        let client = &sessions.client;
+    pub fn new(
+        router: Arc<Router<Hub<Connection>>>,
+        sessions: impl Into<Live<SessionContext>>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let sessions = sessions.into();
+        let rules = sessions.get();
+        let (limit, rate) = (rules.client.connection_limit, rules.client.connection_rate_limit);
         Arc::new(Self {
             router,
             registry: Registry::default(),
-            admission: Admission::new(client.connection_limit, client.connection_rate_limit, clock.now()),
+            admission: Admission::new(limit, rate, clock.now()),
             timers: Timers::new(clock),
             counters: Counters::register(),
-            sessions: Arc::new(sessions),
+            shutdown: ShutdownMeters::register(),
+            sessions,
             exit: Turnstile::new(),
             clock,
         })

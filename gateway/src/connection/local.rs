@@ -117,7 +117,7 @@ impl LocalGateway for LocalConnections {
         NodeInfo {
             uid: self.uid.clone(),
             name: self.name.clone(),
-            version: self.host.sessions.version.clone(),
+            version: self.host.sessions.look().version.clone(),
             num_clients: self.host.registry.client_count(),
             num_users: self.host.registry.user_count(),
             num_subs: channels.iter().map(|(_, members)| members.len()).sum(),

@@ -76,7 +76,7 @@ impl WebTransportEndpoint {
 
     /// How long a client may take for each step: to ask for a session, and to open the stream in it.
     fn time_limit(&self) -> Duration {
-        self.entrance.host().sessions.client.stale_close_delay
+        self.entrance.host().sessions.look().client.stale_close_delay
     }
 
     fn failed(&self, error: &RequestError) {

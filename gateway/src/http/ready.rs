@@ -1,4 +1,4 @@
-//! Readiness: what this gateway can reach.
+//! Readiness: whether clients may come, and what this gateway can reach.
 
 use std::sync::Arc;
 
@@ -19,8 +19,13 @@ pub trait Readiness: Send + Sync + 'static {
 /// What `/ready` says.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReadyReport {
-    /// Whether everything is reachable and clients may come.
+    /// Whether clients may come: it has started, and is not about to end.
     pub ready: bool,
+    /// Whether a topology is applied and everything is reachable. What is missing fails for its own channels alone, at every
+    /// gateway, so it is no reason to send clients elsewhere.
+    pub complete: bool,
+    /// Whether this gateway has yet to find its way to the topology and, for a moment, to the shards.
+    pub starting: bool,
     /// This gateway's name.
     pub gateway: String,
     /// Whether this gateway is about to end.

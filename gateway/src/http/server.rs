@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics::{Counter, counter, describe_counter};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
@@ -33,7 +34,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest head of a request and largest read buffer in bytes: the memory that a silent peer can bind.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
-/// How long, at the end, a peer may be silent while it owes the rest of a request's head or has yet to take an answer.
+/// How long, at the end, a peer may be silent while it owes a request, or the rest of one's head, or has yet to take an answer;
+/// and how long a handshake may go on.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// How long no connection is accepted after the system has refused one, mostly for want of file descriptors.
@@ -82,8 +84,8 @@ impl Bound {
         self.address
     }
 
-    /// Serves until `stop`, over TLS where there is `tls`; then requests under way are answered. Connections are tasks of
-    /// `tasks`. Upgraded ones are no longer HTTP and are left alone.
+    /// Serves until `stop`, over TLS where there is `tls`; then requests under way are answered, and those of peers that have
+    /// connected before. Connections are tasks of `tasks`. Upgraded ones are no longer HTTP and are left alone.
     pub async fn serve(
         self,
         router: Router,
@@ -100,34 +102,47 @@ impl Bound {
             };
         };
         let turnstile = Turnstile::new();
-        let serve = async {
-            tokio::join!(accept(self.listener, door), waiting.serve(&turnstile, begin));
-        };
-        stop.run_until_cancelled(serve).await;
+        let accepting = accept(self.listener, door, stop.clone());
+        tokio::join!(accepting, waiting.serve(&turnstile, begin));
     }
 }
 
-async fn accept(listener: TcpListener, door: Door<(TcpStream, SocketAddr)>) {
+/// Lets those who connect into the waiting room, until `stop`; at the end also those whom the system has queued until then.
+async fn accept(listener: TcpListener, door: Door<(TcpStream, SocketAddr)>, stop: CancellationToken) {
     describe_counter!(
         "campanile_http_accept_errors_total",
         "Connections that the system refused to accept"
     );
     let errors = counter!("campanile_http_accept_errors_total");
-    loop {
-        match listener.accept().await {
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        match accepted {
             Ok(connection) => door.enter(connection).await,
             Err(error) => pause(&error, &errors).await,
         }
     }
+    for connection in last(listener) {
+        door.enter(connection).await;
+    }
+}
+
+/// Those who have connected and were not accepted yet. Nobody connects any more once this is dropped.
+fn last(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    let listener = listener.into_std().ok();
+    let next = move || {
+        let (stream, peer) = listener.as_ref()?.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, peer))
+    };
+    std::iter::from_fn(next).take(BACKLOG as usize)
 }
 
 async fn pause(error: &io::Error, errors: &Counter) {
     tracing::warn!(%error, "cannot accept a connection");
     errors.increment(1);
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+    sleep(ACCEPT_PAUSE).await;
 }
 
-/// A connection over TLS. At the end nobody waits for a handshake.
+/// A connection over TLS.
 async fn secured(
     stream: TcpStream,
     tls: Acceptor,
@@ -135,18 +150,38 @@ async fn secured(
     router: Router,
     stop: CancellationToken,
 ) {
-    if let Some(Some(stream)) = stop.run_until_cancelled(tls.accept(stream)).await {
+    let too_long = async {
+        stop.cancelled().await;
+        sleep(LAST_WAIT).await;
+    };
+    let stream = tokio::select! {
+        stream = tls.accept(stream) => stream,
+        () = too_long => None,
+    };
+    if let Some(stream) = stream {
         drop(tls);
         connection(stream, peer, router, stop).await;
     }
+}
+
+/// What is known of the requests of one connection.
+#[derive(Debug, Default)]
+struct Requests {
+    /// One has come.
+    any: AtomicBool,
+    /// One is being answered.
+    answering: AtomicBool,
 }
 
 async fn connection<S>(stream: S, peer: SocketAddr, router: Router, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let answering = AtomicBool::new(false);
-    let service = service_fn(|request| respond(router.clone(), peer, request, &answering));
+    let requests = Requests::default();
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        respond(router.clone(), request, &requests, &stop)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -157,8 +192,11 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            finish(connection, &answering).await
+            // Who has connected and not said anything yet would be closed unheard.
+            if requests.any.load(Ordering::Relaxed) {
+                connection.as_mut().graceful_shutdown();
+            }
+            finish(connection, &requests).await
         }
     };
     if let Err(error) = ended {
@@ -169,26 +207,32 @@ where
 /// Waits until a request under way is answered. A peer that has not sent a whole one is not worth the wait.
 async fn finish<E>(
     mut connection: impl Future<Output = Result<(), E>> + Unpin,
-    answering: &AtomicBool,
+    requests: &Requests,
 ) -> Result<(), E> {
     loop {
         match timeout(LAST_WAIT, &mut connection).await {
             Ok(ended) => return ended,
-            Err(_) if answering.load(Ordering::Relaxed) => {}
+            Err(_) if requests.answering.load(Ordering::Relaxed) => {}
             Err(_) => return Ok(()),
         }
     }
 }
 
+/// Answers a request; the last one of the connection, if the server is about to stop.
 async fn respond(
     mut router: Router,
-    peer: SocketAddr,
-    mut request: Request<Incoming>,
-    answering: &AtomicBool,
+    request: Request<Incoming>,
+    requests: &Requests,
+    stop: &CancellationToken,
 ) -> Result<Response<Body>, Infallible> {
-    answering.store(true, Ordering::Relaxed);
-    request.extensions_mut().insert(ConnectInfo(peer));
-    let answer = router.call(request).await;
-    answering.store(false, Ordering::Relaxed);
-    answer
+    requests.any.store(true, Ordering::Relaxed);
+    requests.answering.store(true, Ordering::Relaxed);
+    let mut answer = router.call(request).await?;
+    requests.answering.store(false, Ordering::Relaxed);
+    if stop.is_cancelled() && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
 }

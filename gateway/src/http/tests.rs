@@ -65,6 +65,8 @@ impl Readiness for Reachable {
     fn report(&self) -> ReadyReport {
         ReadyReport {
             ready: self.0,
+            complete: self.0,
+            starting: false,
             gateway: "g".into(),
             shutting_down: false,
             generation: Some(3),
@@ -232,6 +234,43 @@ async fn stopping_ends_silent_connections_and_the_listener() {
     served.tasks.wait().await;
     assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
     assert!(TcpStream::connect(served.address).await.is_err());
+}
+
+/// How many more come than begin in one turn.
+const CROWD: usize = 200;
+
+#[tokio::test]
+async fn who_has_connected_before_the_end_is_answered_although_it_is_the_end() {
+    let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = bound.address();
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .unwrap();
+        crowd.push(stream);
+    }
+    // They are in the system's queue, then in the waiting room; at no time is any of them served before the end.
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    stop.cancel();
+    let router = Router::new().route(
+        "/",
+        get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "elsewhere") }),
+    );
+    tasks.spawn(bound.serve(router, None, stop, tasks.clone()));
+    tasks.close();
+    for stream in &mut crowd {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("no reset");
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.ends_with("elsewhere"),
+            "{answer}"
+        );
+    }
+    tasks.wait().await;
+    assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 //! All clients of a gateway may come at once, when a network or another gateway is back. Begun at once, ten thousand of them are
 //! ten thousand tasks that are ready to run, and whatever is delivered to those who are connected already queues behind them at
 //! each step of its way. So newcomers are accepted at once, for those that the system has no room for are silent for a second or
-//! more before they try again, and then wait here until it is their turn.
+//! more before they try again, and then wait here until it is their turn. Nobody who waits is forgotten when the gateway ends: they
+//! are still served, and those who want a connection told that there is none.
 
 use metrics::{Counter, counter, describe_counter};
 use tokio::sync::mpsc::error::TrySendError;

@@ -21,6 +21,8 @@ pub enum ServerCommand {
     },
     /// Close it.
     Disconnect(Disconnect),
+    /// Answer what it has asked for, take no more, and close it: the gateway ends.
+    GoElsewhere,
     /// Change when it expires.
     Refresh(ServerRefresh),
 }

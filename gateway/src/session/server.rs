@@ -12,6 +12,10 @@ impl Session {
     pub fn handle_server(&mut self, now: Timestamp, command: ServerCommand) {
         match (command, &self.phase) {
             (ServerCommand::Disconnect(disconnect), _) => self.close(disconnect),
+            (ServerCommand::GoElsewhere, _) => {
+                self.leaving = true;
+                self.leave_once_answered();
+            }
             // The rest is for connections that the API knows.
             (_, Phase::Opening | Phase::Refused | Phase::Closed) => {}
             (ServerCommand::Subscribe(subscribe), _) => self.subscribe_by_server(now, *subscribe),
@@ -19,6 +23,13 @@ impl Session {
                 self.end_subscription(&channel, unsubscribe);
             }
             (ServerCommand::Refresh(refresh), _) => self.refresh_by_server(now, refresh),
+        }
+    }
+
+    /// Closes a connection that is to go, unless commands wait for an answer; each gets one in bounded time.
+    pub(super) fn leave_once_answered(&mut self) {
+        if self.leaving && self.pending.commands() == 0 {
+            self.close(DisconnectCode::Shutdown);
         }
     }
 

@@ -12,8 +12,9 @@ use campanile_common::Codec;
 use campanile_common::message::{Command, SubscribeRequest};
 use quinn::{ConnectionError, TransportErrorCode};
 
+use crate::config::QuicOptions;
 use crate::config::options::ClientOptions;
-use crate::config::{QuicOptions, ShutdownOptions};
+use crate::connection::shutdown::Departure;
 use crate::connection::tests::world::{eventually, publish};
 use kit::{Client, Dialer, Server, closed, soon};
 
@@ -270,11 +271,12 @@ async fn at_the_end_clients_are_sent_elsewhere_and_nobody_comes_in() {
     let server = Server::start().await;
     let clients = [server.client().await, server.client().await];
     let silent = Dialer::new().connect(&server).await.unwrap();
-    let options = ShutdownOptions {
+    let departure = Departure {
         timeout: Duration::from_secs(60),
         spread: Duration::ZERO,
     };
-    assert!(soon("the goodbyes", server.host.shut_down(options)).await);
+    let departed = soon("the goodbyes", server.host.shut_down(departure)).await;
+    assert_eq!((departed.told, departed.left), (2, 0));
     for client in &clients {
         assert_eq!(client.closed().await, (3001, "shutdown".into()));
     }

@@ -114,7 +114,7 @@ impl Default for Prometheus {
 }
 
 section! {
-    /// `health`: the liveness endpoint; `/ready`, the readiness, is always there.
+    /// `health`: another path of the liveness endpoint; `/live`, and `/ready`, the readiness, are always there.
     #[derive(Clone, Debug, Serialize, Deserialize)]
     #[serde(default)]
     pub struct Health {

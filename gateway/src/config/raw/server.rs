@@ -102,9 +102,11 @@ section! {
     #[derive(Clone, Debug, Serialize, Deserialize)]
     #[serde(default)]
     pub struct Shutdown {
-        /// The process ends after this long at the latest.
+        /// The process ends after this long at the latest; the next two are part of it.
         pub timeout: HumanDuration,
-        /// Connections are closed one after the other over this long, so that they do not return all at once.
+        /// For this long it only says that it is not ready, and serves on: as long as load balancers may take to notice.
+        pub delay: HumanDuration,
+        /// Then clients are told to go elsewhere, in batches over this long, so that they do not return all at once.
         pub spread: HumanDuration,
     }
 }
@@ -113,6 +115,7 @@ impl Default for Shutdown {
     fn default() -> Self {
         Self {
             timeout: HumanDuration::from_secs(30),
+            delay: HumanDuration::ZERO,
             spread: HumanDuration::from_secs(5),
         }
     }

@@ -1,20 +1,23 @@
 //! How connections end, and what is left of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_common::message::Unsubscribe;
 use campanile_common::{ChannelName, DisconnectCode};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
+use tokio::task::JoinSet;
 
 use super::client::{Client, Received};
 use super::world::{client, eventually, host, host_with, members, pipe, token};
 use crate::cluster::{LocalGateway, Target};
-use crate::config::ShutdownOptions;
+use crate::config::options::{AuthOptions, ChannelOptions, NamespaceOptions};
 use crate::connection::local::LocalConnections;
+use crate::connection::shutdown::{Departed, Departure};
 use crate::connection::{Connection, drive};
 use crate::hub::{EncodedCounters, Hub};
-use crate::session::{ServerCommand, ServerRefresh};
+use crate::session::{ServerCommand, ServerRefresh, SessionContext};
 use crate::transport::TransportKind;
 use crate::transport::websocket::WebSocket;
 
@@ -227,15 +230,16 @@ async fn at_shutdown_all_are_told_over_time_and_waited_for() {
         })
     });
     let told: Vec<_> = told.collect();
-    let options = ShutdownOptions {
+    let departure = Departure {
         timeout: Duration::from_secs(30),
         spread: Duration::from_secs(1),
     };
-    assert!(host.shut_down(options).await);
+    let departed = host.shut_down(departure).await;
+    assert_eq!((departed.told, departed.batches, departed.left), (50, 50, 0));
     assert!(host.admission.admit(host.clock.now()).is_err());
     let mut early = 0;
     for task in told {
-        early += usize::from(task.await.unwrap() < options.spread / 2);
+        early += usize::from(task.await.unwrap() < departure.spread / 2);
     }
     assert!((20..=30).contains(&early), "{early} of 50 in the first half");
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -246,12 +250,77 @@ async fn a_client_that_ignores_the_shutdown_does_not_hold_it_up() {
     let host = host().await;
     let _deaf = client(&host).await;
     let start = tokio::time::Instant::now();
-    let options = ShutdownOptions {
+    let departure = Departure {
         timeout: Duration::from_millis(500),
         spread: Duration::ZERO,
     };
-    assert!(!host.shut_down(options).await);
-    assert_eq!(start.elapsed(), options.timeout);
+    assert!(!host.shut_down(departure).await.all_gone());
+    assert_eq!(start.elapsed(), departure.timeout);
+}
+
+/// How many of `clients` heard that they are to go at which moment, when they are told over a tenth of a second.
+async fn told_over_a_tenth_of_a_second(clients: usize) -> (Departed, BTreeMap<Duration, usize>) {
+    let host = host().await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..clients {
+        let mut client = client(&host).await;
+        waiting.spawn(async move {
+            assert_eq!(client.closed().await, Received::Closed(3001));
+            tokio::time::Instant::now()
+        });
+    }
+    let departure = Departure {
+        timeout: Duration::from_secs(30),
+        spread: Duration::from_millis(100),
+    };
+    let start = tokio::time::Instant::now();
+    let (departed, heard) = tokio::join!(host.shut_down(departure), waiting.join_all());
+    let mut told = BTreeMap::new();
+    for at in heard {
+        *told.entry(at - start).or_default() += 1;
+    }
+    (departed, told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_goodbyes_come_in_batches_of_one_size_at_even_distances() {
+    let (departed, told) = told_over_a_tenth_of_a_second(48).await;
+    let batches = [(0, 10), (20, 10), (40, 10), (60, 10), (80, 8)];
+    let expected = batches.map(|(millis, clients)| (Duration::from_millis(millis), clients));
+    assert_eq!(told, BTreeMap::from(expected));
+    let all = Departed {
+        told: 48,
+        batches: 5,
+        left: 0,
+    };
+    assert_eq!(departed, all);
+    // Fewer than there are moments: one at each of the first.
+    let (departed, told) = told_over_a_tenth_of_a_second(3).await;
+    assert_eq!(
+        (departed.batches, told.into_values().collect::<Vec<_>>()),
+        (3, vec![1, 1, 1])
+    );
+}
+
+#[tokio::test]
+async fn new_rules_count_for_what_comes_and_leave_alone_what_is_there() {
+    let host = host().await;
+    let mut one = client(&host).await;
+    one.subscribe("a").await;
+    let (before, mut channels) = (host.sessions.get(), ChannelOptions::default());
+    channels
+        .namespaces
+        .insert("new".into(), NamespaceOptions::default());
+    let auth = AuthOptions::default();
+    host.sessions
+        .replace(SessionContext::new(before.client.clone(), channels, &auth));
+    one.subscribe("new:b").await;
+    let history = one.call("history", r#"{"channel":"a"}"#).await;
+    assert_eq!(
+        history["error"]["code"], 108,
+        "there is no stream any more: {history}"
+    );
+    assert_eq!(members(&host, "a").len(), 1, "the subscription stays");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use web_transport_quinn::proto::{ConnectError, ConnectResponse};
 
 use super::world::{eventually, host, host_with, publish};
-use crate::config::ShutdownOptions;
+use crate::connection::shutdown::Departure;
 use client::{Client, PATH, Server, closed_with, patiently, settings};
 
 /// HTTP/3's codes of the end of a connection.
@@ -235,15 +235,15 @@ async fn clients_are_told_where_the_end_comes_from_and_leave() {
         server.client(Codec::Json).await,
         server.client(Codec::Protobuf).await,
     ];
-    let options = ShutdownOptions {
+    let departure = Departure {
         timeout: Duration::from_secs(30),
         spread: Duration::ZERO,
     };
-    let (all_gone, ends) = tokio::join!(
-        host.shut_down(options),
+    let (departed, ends) = tokio::join!(
+        host.shut_down(departure),
         futures_util::future::join_all(clients.map(Client::end))
     );
-    assert!(all_gone);
+    assert!(departed.all_gone());
     for (push, code, reason) in ends {
         assert_eq!((push.code, code), (3001, 3001));
         assert_eq!((push.reason.as_str(), reason.as_str()), ("shutdown", "shutdown"));

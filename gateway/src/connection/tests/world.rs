@@ -112,7 +112,8 @@ pub(super) async fn client(host: &Arc<Host>) -> Client<DuplexStream> {
 /// Publishes as the server API would, and gives the offset.
 pub(crate) async fn publish(host: &Host, channel: &str, data: &str) -> u64 {
     let channel = ChannelName::from_trusted(channel);
-    let options = host.sessions.channels.resolve(&channel).unwrap();
+    let rules = host.sessions.get();
+    let options = rules.channels.resolve(&channel).unwrap();
     let outcome = host.router.publish(Publish {
         publication: Publication {
             offset: campanile_common::Offset::ZERO,

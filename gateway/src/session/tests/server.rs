@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use campanile_common::message::{ConnectRequest, UnsubscribeRequest};
+use campanile_common::message::{ConnectRequest, PublishRequest, UnsubscribeRequest};
 use campanile_common::{Disconnect, DisconnectCode, UnsubscribeCode};
 use serde_json::json;
 
@@ -187,4 +187,43 @@ fn an_expired_subscription_by_the_server_closes() {
     kit.outputs();
     kit.advance(Duration::from_secs(35));
     assert_eq!(kit.closed(), DisconnectCode::SubscriptionExpired.code());
+}
+
+#[test]
+fn who_is_to_go_elsewhere_gets_the_answers_first_that_it_waits_for() {
+    let mut kit = Kit::connected(Rules::default());
+    let publish = PublishRequest {
+        channel: "a".into(),
+        data: "1".into(),
+        ..PublishRequest::default()
+    };
+    kit.send(2, publish);
+    let Effect::Publish { request, .. } = kit.effect() else {
+        panic!("a publication");
+    };
+    kit.server(ServerCommand::GoElsewhere);
+    assert!(kit.outputs().is_empty());
+    assert!(!kit.session.accepts_commands(), "nothing new is begun");
+    kit.outcome(request, Outcome::Published(Ok(())));
+    match kit.outputs().as_slice() {
+        [Output::Reply(reply), Output::Close(disconnect)] => {
+            assert!(reply.id == 2 && reply.error.is_none(), "{reply:?}");
+            assert_eq!(disconnect.code, 3001);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_waits_for_nothing_goes_at_once() {
+    let mut idle = Kit::connected(Rules::default());
+    idle.subscribed(2, "a");
+    idle.server(ServerCommand::GoElsewhere);
+    assert_eq!(idle.closed(), 3001);
+    // It is not connected yet, and so can as well connect elsewhere.
+    let mut connecting = Kit::new(Rules::default());
+    connecting.send(1, ConnectRequest::default());
+    connecting.effect();
+    connecting.server(ServerCommand::GoElsewhere);
+    assert_eq!(connecting.closed(), 3001);
 }

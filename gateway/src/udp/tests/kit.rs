@@ -73,7 +73,7 @@ impl Server {
         tokio::spawn(async move { timers.timers.run().await });
         let settings = Settings::new(
             options,
-            Patience::of(&host.sessions.client),
+            Patience::of(&host.sessions.look().client),
             Certificates::generated().unwrap(),
         );
         let entrance = Entrance::new(Arc::clone(&host), AllowedOrigins::default());

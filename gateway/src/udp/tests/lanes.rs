@@ -12,8 +12,8 @@ use quinn::{RecvStream, TransportConfig};
 use serde_json::Value;
 
 use super::kit::{Client, Dialer, Server, soon};
-use crate::config::ShutdownOptions;
 use crate::config::options::NamespaceOptions;
+use crate::connection::shutdown::Departure;
 
 /// What a stream that nobody reads takes.
 const WINDOW: u32 = 2000;
@@ -66,7 +66,7 @@ async fn publish(server: &Server, channel: &str, data: &str) {
             tags: std::collections::BTreeMap::new(),
             time: host.clock.now(),
         },
-        stream: host.sessions.channels.resolve(&channel).unwrap().stream(),
+        stream: host.sessions.get().channels.resolve(&channel).unwrap().stream(),
         idempotency: None,
         version: None,
         channel,
@@ -315,16 +315,16 @@ async fn what_was_published_before_the_goodbye_arrives_before_it() {
     let [lane, _unread] = &mut lanes;
     assert_eq!(lane.data().await, Some(0.into()));
     let host = Arc::clone(&server.host);
-    let options = ShutdownOptions {
+    let departure = Departure {
         spread: Duration::ZERO,
         timeout: Duration::from_secs(60),
     };
-    let shutting_down = tokio::spawn(async move { host.shut_down(options).await });
+    let shutting_down = tokio::spawn(async move { host.shut_down(departure).await });
     for number in 1..20 {
         assert_eq!(lane.data().await, Some(number.into()));
     }
     assert_eq!(client.closed().await.0, 3001);
-    assert!(soon("the end", shutting_down).await.unwrap());
+    assert!(soon("the end", shutting_down).await.unwrap().all_gone());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 
@@ -16,6 +17,8 @@ struct World {
     notes: Notes,
     /// The names of each list that was applied.
     applied: Arc<Mutex<Vec<Vec<String>>>>,
+    /// The names of the namespaces, and the level of the log, each time that rules were applied.
+    rules: Arc<Mutex<Vec<(Vec<String>, LevelFilter)>>>,
 }
 
 impl World {
@@ -30,19 +33,31 @@ impl World {
         let (config, _) = Config::load(&sources).unwrap();
         let applied = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&applied);
-        let apply: Apply = Box::new(move |list| {
+        let shards: ApplyShards = Box::new(move |list| {
             let names: Vec<String> = list.iter().map(|shard| shard.id.to_string()).collect();
             anyhow::ensure!(!names.contains(&"bad".to_owned()), "bad is no good");
             seen.lock().push(names);
             Ok(())
         });
+        let rules = Arc::new(Mutex::new(Vec::new()));
+        let ruled = Arc::clone(&rules);
+        let apply = Apply {
+            shards,
+            rules: Box::new(move |config| {
+                let mut names: Vec<String> = config.channel.namespaces.keys().cloned().collect();
+                names.sort();
+                ruled.lock().push((names, config.log.level));
+            }),
+        };
         let notes = Notes::default();
-        let reload = Reload::new(&sources, &config, apply, notes.clone()).unwrap();
+        let meters = ReloadMeters::register();
+        let reload = Reload::new(&sources, &config, apply, notes.clone(), meters).unwrap();
         Self {
             dir,
             reload,
             notes,
             applied,
+            rules,
         }
     }
 
@@ -54,6 +69,10 @@ impl World {
     fn applied(&self) -> Vec<Vec<String>> {
         std::mem::take(&mut *self.applied.lock())
     }
+
+    fn ruled(&self) -> Vec<(Vec<String>, LevelFilter)> {
+        std::mem::take(&mut *self.rules.lock())
+    }
 }
 
 #[test]
@@ -62,7 +81,7 @@ fn a_file_that_stays_as_it_was_is_no_news() {
     for insist in [false, false, false, true] {
         world.reload.look(insist);
     }
-    assert!(world.applied().is_empty());
+    assert!(world.applied().is_empty() && world.ruled().is_empty());
     assert!(world.notes.texts().is_empty());
 }
 
@@ -87,12 +106,12 @@ fn another_list_of_shards_is_taken_over() {
 fn what_else_has_changed_is_named_until_it_is_taken_back() {
     let mut world = World::start(&format!("{SHARDS}{STORE}"));
     world.write(&format!(
-        "shards: [{{name: a, url: 'redis://a'}}]\n{STORE}log: {{level: debug}}\nclient: {{channel_limit: 5}}\n"
+        "shards: [{{name: a, url: 'redis://a'}}]\n{STORE}log: {{format: json}}\nclient: {{channel_limit: 5}}\n"
     ));
     assert_eq!(world.applied(), [["a"]], "the list is taken over all the same");
     assert_eq!(
         world.notes.texts(),
-        ["the configuration file has changed; needs a restart: client.channel_limit, log.level"]
+        ["the configuration file has changed; needs a restart: client.channel_limit, log.format"]
     );
     world.write(&format!("{SHARDS}{STORE}"));
     assert!(world.notes.texts().is_empty());
@@ -165,4 +184,43 @@ fn shards_in_this_process_do_not_become_others_without_a_restart() {
         world.notes.texts(),
         ["the configuration file has changed; needs a restart: cluster.store, shards"]
     );
+}
+
+#[test]
+fn rules_are_taken_over_together_and_once() {
+    let mut world = World::start(&format!("{SHARDS}{STORE}"));
+    let text = format!("{SHARDS}{STORE}log: {{level: warn}}\nchannel: {{namespaces: [{{name: chat}}]}}\n");
+    world.write(&text);
+    assert_eq!(world.ruled(), [(vec!["chat".to_owned()], LevelFilter::WARN)]);
+    assert!(world.notes.texts().is_empty(), "nothing of it needs a restart");
+    world.write(&format!("# The same.\n{text}"));
+    assert!(world.ruled().is_empty());
+    // Back to what it was at the start is a change as well.
+    world.write(&format!("{SHARDS}{STORE}"));
+    assert_eq!(world.ruled(), [(vec![], LevelFilter::INFO)]);
+    assert!(world.applied().is_empty());
+}
+
+#[test]
+fn of_a_bad_file_nothing_is_taken_over_however_good_the_rest() {
+    let mut world = World::start(&format!("{SHARDS}{STORE}"));
+    for bad in [
+        "shards: [{name: bad, url: 'redis://a'}]\n",
+        "shards: []\n",
+        "shards: [{name: a, url: 'redis://a'}]\nzebra: 1\n",
+    ] {
+        world.write(&format!("{bad}{STORE}log: {{level: warn}}\n"));
+        assert!(world.ruled().is_empty() && world.applied().is_empty(), "{bad}");
+        assert_eq!(world.notes.texts().len(), 1, "{bad}");
+    }
+    world.write(&format!("{SHARDS}{STORE}log: {{level: warn}}\n"));
+    assert_eq!(world.ruled(), [(vec![], LevelFilter::WARN)]);
+    assert!(world.notes.texts().is_empty());
+}
+
+#[test]
+fn what_shards_of_this_process_go_by_is_taken_over_as_well() {
+    let mut world = World::start("{}");
+    world.write("log: {level: error}");
+    assert_eq!(world.ruled(), [(vec![], LevelFilter::ERROR)]);
 }
