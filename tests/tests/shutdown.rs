@@ -2,10 +2,10 @@
 
 use anyhow::{Context as _, Result};
 use campanile_tests::cluster::Cluster;
-use campanile_tests::gateway::Gateway;
+use campanile_tests::gateway::{Gateway, GatewayConfig};
 use campanile_tests::over_each_transport;
 use campanile_tests::token;
-use campanile_tests::wait::SOON;
+use campanile_tests::wait::{SOON, eventually};
 use campanile_tests::wire::{Transport, Wire};
 use serde_json::{Value, json};
 
@@ -137,4 +137,42 @@ async fn the_clients_of_a_killed_gateway_recover_elsewhere(transport: Transport)
     cluster.gateways[0].process_mut().kill();
     publish(&cluster.gateways[1], 20..40).await?;
     everybody_recovers(&cluster, &mut readers, transport).await
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_to_end_is_avoided_first_and_told_again_it_ends_at_once() -> Result<()> {
+    let config = GatewayConfig::default()
+        .namespace("stream", &json!({ "allow_subscribe_for_client": true }))
+        // For as long as this test takes, and longer.
+        .set("shutdown.delay", "1h")
+        .set("shutdown.timeout", "2h");
+    let mut gateway = Gateway::start(&config).await?;
+    let mut early = Wire::connect(
+        gateway.endpoint(Transport::WebSocket),
+        &token::connection("reader"),
+    )
+    .await?;
+    early.subscribe(CHANNEL).await?;
+    gateway.process().tell_to_end();
+    eventually("it says that it is not ready", SOON, || async {
+        gateway.get("/ready").await.is_ok_and(|(status, body)| {
+            status == 503 && body.contains(r#""shutting_down":true"#) && body.contains(r#""complete":true"#)
+        })
+    })
+    .await;
+    assert_eq!(gateway.get("/live").await?.0, 200, "nobody need restart it");
+    // Whoever has not heard of that is served.
+    for transport in [Transport::WebSocket, Transport::Quic, Transport::WebTransport] {
+        let mut late = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
+        late.subscribe(CHANNEL).await?;
+        publish(&gateway, 0..1).await?;
+        assert_eq!(late.publication().await?.1["data"], 0);
+    }
+    assert!(early.is_alive().await);
+    let metrics = gateway.metrics().await?;
+    assert_eq!(metrics.count("campanile_shutting_down", &[]), 1);
+    assert_eq!(metrics.count("campanile_shutdown_clients_told_total", &[]), 0);
+    let status = gateway.process_mut().terminate(SOON).await?;
+    assert_eq!(status.code(), Some(4), "it was told twice");
+    Ok(())
 }

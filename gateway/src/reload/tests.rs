@@ -10,6 +10,9 @@ use super::*;
 const SHARDS: &str = "shards: [{name: a, url: 'redis://a'}, {name: b, url: 'redis://b'}]\n";
 const STORE: &str = "cluster: {store: 'redis://store'}\n";
 
+/// The names of the namespaces, and the level of the log.
+type Ruled = (Vec<String>, LevelFilter);
+
 /// A running gateway's file.
 struct World {
     dir: TempDir,
@@ -17,8 +20,8 @@ struct World {
     notes: Notes,
     /// The names of each list that was applied.
     applied: Arc<Mutex<Vec<Vec<String>>>>,
-    /// The names of the namespaces, and the level of the log, each time that rules were applied.
-    rules: Arc<Mutex<Vec<(Vec<String>, LevelFilter)>>>,
+    /// What rules were applied, each time.
+    rules: Arc<Mutex<Vec<Ruled>>>,
 }
 
 impl World {
@@ -70,7 +73,7 @@ impl World {
         std::mem::take(&mut *self.applied.lock())
     }
 
-    fn ruled(&self) -> Vec<(Vec<String>, LevelFilter)> {
+    fn ruled(&self) -> Vec<Ruled> {
         std::mem::take(&mut *self.rules.lock())
     }
 }
