@@ -58,7 +58,7 @@ section! {
         pub quic: Quic,
         /// The metrics endpoint.
         pub prometheus: Prometheus,
-        /// The liveness endpoint; `/ready`, the readiness, is always there.
+        /// Another path of the liveness endpoint; `/live`, and `/ready`, the readiness, are always there.
         pub health: Health,
         /// The demonstration page at `/`.
         pub page: Page,
