@@ -153,7 +153,7 @@ async fn a_gateway_that_is_to_end_is_avoided_first_and_told_again_it_ends_at_onc
     )
     .await?;
     early.subscribe(CHANNEL).await?;
-    gateway.process().tell_to_end();
+    gateway.process().ask_to_end();
     eventually("it says that it is not ready", SOON, || async {
         gateway.get("/ready").await.is_ok_and(|(status, body)| {
             status == 503 && body.contains(r#""shutting_down":true"#) && body.contains(r#""complete":true"#)
