@@ -8,6 +8,7 @@ mod admin;
 mod announce;
 mod check;
 mod gateway;
+mod gauges;
 mod lists;
 mod page;
 mod readiness;
@@ -105,7 +106,7 @@ async fn run(sources: &Sources, checked: Checked, level: LogLevel, json: bool) -
             .map(|options| api.routes(options, rules.access))
             .unwrap_or_default(),
         readiness: gateway.readiness(),
-        exporter,
+        exporter: exporter.with(gateway.gauges()),
         page: page::routes(&config, &gateway, certificates.clients()),
         admin: admin::routers(&config, &gateway, &api),
     };

@@ -12,7 +12,7 @@
 //!   never calls the router with the lock held.
 //! * [`effects`]: what sessions want done, begun in their order.
 //! * [`driver`]: the connection's task: frames in, batches out.
-//! * [`outbound`]: the queue between them.
+//! * [`outbound`]: the queue between them; [`delivery`]: how long it takes from the hub through it.
 //! * [`host`]: what all connections of a gateway share; [`entrance`]: how they begin, [`endpoint`]: over WebSocket,
 //!   [`webtransport`]: over WebTransport; [`shutdown`]: how all of them end; [`local`]: what the cluster asks of them.
 //!
@@ -20,6 +20,7 @@
 
 mod close;
 pub mod counters;
+pub mod delivery;
 mod driver;
 mod effects;
 pub mod endpoint;
@@ -46,6 +47,7 @@ use crate::session::{Effect, Outcome, Output, RequestId, ServerCommand, Session,
 use crate::timers::Sleeper;
 use crate::transport::{Takes, TransportKind};
 pub use close::CloseReason;
+use delivery::DeliveryMeter;
 pub use driver::drive;
 use host::Host;
 use outbound::Outbound;
@@ -119,6 +121,12 @@ impl Connection {
         self.with_session(|session, now| session.handle_server(now, command));
     }
 
+    /// What waits to be sent to its client, in bytes.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u32 {
+        self.outbound.waiting_bytes()
+    }
+
     /// Whose connection it is; empty: anonymous, or not known yet.
     #[must_use]
     pub fn user(&self) -> String {
@@ -147,6 +155,7 @@ impl Connection {
     /// The transport is gone: undoes all that was done for the connection. What a second call finds is nothing.
     fn over(self: &Arc<Self>, reason: &CloseReason) {
         self.outbound.shut();
+        self.host.counters.delivery.forget(&self.outbound);
         let user = self.with_session(|session, _| {
             session.handle_closed();
             session.user().to_owned()
@@ -275,6 +284,10 @@ impl Subscriber for Connection {
 
     fn codec(&self) -> Codec {
         self.codec
+    }
+
+    fn delivery(&self) -> Option<&DeliveryMeter> {
+        Some(&self.host.counters.delivery)
     }
 
     fn lost(self: &Arc<Self>, membership: &Arc<Membership<Self>>, reason: LossReason) {

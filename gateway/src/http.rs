@@ -87,5 +87,9 @@ async fn live() -> Json<Value> {
 
 async fn metrics(State(exporter): State<Exporter>) -> Response {
     let content_type = (header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8");
-    (StatusCode::OK, [content_type], exporter.render()).into_response()
+    // It looks at every connection's queue: that is not for a thread that serves them.
+    match tokio::task::spawn_blocking(move || exporter.render()).await {
+        Ok(text) => (StatusCode::OK, [content_type], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

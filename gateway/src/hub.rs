@@ -16,6 +16,7 @@ use campanile_common::message::Push;
 use campanile_common::{ChannelName, Codec};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
 
+use crate::connection::delivery::DeliveryMeter;
 use crate::connection::outbound::{Kind, Outbound};
 pub use encoded::{Encoded, EncodedCounters};
 use losses::Losses;
@@ -29,6 +30,11 @@ pub trait Subscriber: Sized + Send + Sync + 'static {
 
     /// The codec that it speaks.
     fn codec(&self) -> Codec;
+
+    /// What measures how long deliveries take; the same for all clients.
+    fn delivery(&self) -> Option<&DeliveryMeter> {
+        None
+    }
 
     /// The continuity of this subscription of its, which was positioned, is lost; the subscription gets nothing any
     /// more. Called from a task of its own.
@@ -55,6 +61,7 @@ impl<S: Subscriber> Hub<S> {
 
     fn publish(&self, members: &Members<S>, message: &dyn Fn() -> Push) {
         let mut encoded = Encoded::new(message, Some(&self.encoded));
+        follow(members, &mut encoded);
         for member in members.iter() {
             member.push(Kind::Publication, &mut encoded);
         }
@@ -73,6 +80,17 @@ impl<S: Subscriber> Hub<S> {
         let positioned = |member: &&Arc<Membership<S>>| member.interest().positioned && member.end();
         self.losses
             .add(members.iter().filter(positioned).cloned().collect(), reason);
+    }
+}
+
+/// Now and then, has a publication followed to one of the members, who is chosen by lot.
+fn follow<S: Subscriber>(members: &Members<S>, encoded: &mut Encoded<'_>) {
+    let meter = members.get(0).and_then(|member| member.subscriber().delivery());
+    let Some((meter, start)) = meter.and_then(|meter| Some((meter, meter.begin()?))) else {
+        return;
+    };
+    if let Some(member) = members.get(start.lot(members.len())) {
+        member.follow(meter, &start, encoded);
     }
 }
 

@@ -116,6 +116,14 @@ impl<C> Registry<C> {
         all
     }
 
+    /// Shows all connections, authenticated or not. Others that come or go may have to wait for `look`, which must not call
+    /// this registry.
+    pub fn for_each(&self, mut look: impl FnMut(&C)) {
+        for part in &self.connections.0 {
+            part.lock().values().for_each(|entry| look(&entry.connection));
+        }
+    }
+
     /// How many connections are authenticated.
     #[must_use]
     pub fn client_count(&self) -> usize {

@@ -148,6 +148,7 @@ impl Coordinator {
     /// Starts to wait for the lease, and to act once it is held, in a task of its own. Needs a runtime.
     #[must_use]
     pub fn start(parts: CoordinatorParts) -> Self {
+        conductor::register_metrics();
         let (board, status) = watch::channel(CoordinatorStatus::default());
         let (store, gateway) = (Arc::clone(&parts.store), parts.gateway.clone());
         let driver = tokio::spawn(lease::take_turns(parts, board));

@@ -269,6 +269,12 @@ impl<A: Audience> Router<A> {
         self.core.routes.load().health()
     }
 
+    /// Bytes of the publications that wait for their partition to have an owner that answers.
+    #[must_use]
+    pub fn publish_queue_bytes(&self) -> usize {
+        self.core.lines.waiting_bytes()
+    }
+
     /// A snapshot of the channels that have local subscribers.
     #[must_use]
     pub fn channels(&self) -> Vec<(ChannelName, A::Members)> {

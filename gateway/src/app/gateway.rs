@@ -10,6 +10,7 @@ use campanile_shard_router::store::{GatewayId, TopologyStore};
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
+use super::gauges::Gauges;
 use super::lists::{ListKeeper, Origin};
 use super::readiness::{Beginning, Probe};
 use super::requests::Requests;
@@ -25,6 +26,7 @@ use crate::connection::entrance::Entrance;
 use crate::connection::host::Host;
 use crate::connection::local::LocalConnections;
 use crate::connection::shutdown::Departure;
+use crate::exporter::Snapshot;
 use crate::host_name::host_name;
 use crate::http::Readiness;
 use crate::hub::{EncodedCounters, Hub};
@@ -148,6 +150,15 @@ impl Gateway {
             coordinator: self.coordinator.status(),
             beginning: Arc::clone(&self.beginning),
             ending: self.ending.clone(),
+        })
+    }
+
+    /// What is looked up for the metrics.
+    pub(super) fn gauges(&self) -> Arc<dyn Snapshot> {
+        Arc::new(Gauges {
+            readiness: self.readiness(),
+            router: Arc::clone(&self.router),
+            host: Arc::clone(&self.host),
         })
     }
 

@@ -134,9 +134,15 @@ impl Probe {
 }
 
 const CONNECTED: &str = "connected";
+const OPENING: &str = "opening";
+const UNTRUSTED: &str = "untrusted";
+const UNREACHABLE: &str = "unreachable";
 
 /// Nobody is connected to it, and nothing is missing for that.
 const LOST: &str = "lost";
+
+/// Every status that a shard may have.
+pub(super) const STATUSES: [&str; 5] = [CONNECTED, OPENING, UNTRUSTED, UNREACHABLE, LOST];
 
 fn store(status: Result<(), String>) -> StoreReport {
     StoreReport {
@@ -150,11 +156,11 @@ fn shard(state: ShardState, health: ShardHealth) -> ShardReport {
         _ if state == ShardState::Lost => (LOST, None),
         ShardStatus::Connected if health.opening > 0 => {
             let error = format!("{} of its partitions are not open yet", health.opening);
-            ("opening", Some(error))
+            (OPENING, Some(error))
         }
         ShardStatus::Connected => (CONNECTED, None),
-        ShardStatus::Untrusted(run) => ("untrusted", Some(format!("run {run} is not admitted (yet)"))),
-        ShardStatus::Unreachable(error) => ("unreachable", Some(error)),
+        ShardStatus::Untrusted(run) => (UNTRUSTED, Some(format!("run {run} is not admitted (yet)"))),
+        ShardStatus::Unreachable(error) => (UNREACHABLE, Some(error)),
     };
     ShardReport {
         name: health.id.to_string(),

@@ -7,6 +7,7 @@ use campanile_shard_router::audience::LossReason;
 use metrics::{Counter, Gauge, Unit};
 
 use super::CloseReason;
+use super::delivery::DeliveryMeter;
 use crate::registry::Refusal;
 use crate::transport::TransportKind;
 
@@ -28,6 +29,8 @@ pub struct Counters {
     pub subscriptions: Gauge,
     /// What goes on other ways than behind the replies.
     pub lanes: Arc<LaneCounters>,
+    /// How long deliveries take.
+    pub delivery: Arc<DeliveryMeter>,
 }
 
 /// The handles of the metrics about what is sent.
@@ -128,6 +131,7 @@ impl Counters {
                 .into(),
             subscriptions: metrics::gauge!("campanile_subscriptions"),
             lanes: Arc::new(LaneCounters::register()),
+            delivery: Arc::new(DeliveryMeter::register()),
         }
     }
 

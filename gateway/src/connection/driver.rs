@@ -136,12 +136,14 @@ impl<T: Transport> Driver<T> {
                 return Poll::Ready(Some(CloseReason::Disconnect(disconnect)));
             }
             let bytes = batch.iter().map(Bytes::len).sum();
-            self.connection
-                .host
-                .counters
-                .sent(self.connection.codec, batch.len(), bytes);
+            let counters = &self.connection.host.counters;
+            counters.sent(self.connection.codec, batch.len(), bytes);
+            let followed = counters.delivery.taken(&self.connection.outbound, batch);
             let sent = self.transport().start_send(cx, batch);
             batch.clear();
+            if let Some(since) = followed {
+                self.connection.host.counters.delivery.delivered(since);
+            }
             Poll::Ready(sent.err().map(CloseReason::End))
         })
     }

@@ -92,6 +92,12 @@ impl Outbound {
         }
     }
 
+    /// What waits, in bytes of the budget: each piece costs its place as well. Datagrams aside.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u32 {
+        self.queue.lock().waiting()
+    }
+
     /// Queues a reply. Dropped if the connection is about to close.
     pub fn push(&self, reply: Bytes) {
         self.push_to(self.queue.lock(), reply);
@@ -224,7 +230,7 @@ impl Queue {
         if self.end.is_some() {
             return false;
         }
-        let waiting = self.cost + self.apart.as_ref().map_or(0, |apart| apart.cost());
+        let waiting = self.waiting();
         // A piece that is alone is let through whatever its length: it cannot become shorter by a reconnect.
         let fits = waiting == 0 || waiting.saturating_add(cost) <= budget;
         if !fits {
@@ -232,6 +238,10 @@ impl Queue {
             self.end = Some(Box::new(DisconnectCode::Slow.into()));
         }
         fits
+    }
+
+    fn waiting(&self) -> u32 {
+        self.cost + self.apart.as_ref().map_or(0, |apart| apart.cost())
     }
 
     /// Moves pieces to `batch` up to the limits of one write, at least one.

@@ -6,7 +6,7 @@
 //! more before they try again, and then wait here until it is their turn. Nobody who waits is forgotten when the gateway ends: they
 //! are still served, and those who want a connection told that there is none.
 
-use metrics::{Counter, counter, describe_counter};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -20,11 +20,15 @@ const ROOM: usize = 16 * 1024;
 pub(super) struct Door<T> {
     sender: Sender<T>,
     full: Counter,
+    waiting: Gauge,
 }
 
 /// Those who wait, in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Waiting<T>(Receiver<T>);
+pub(super) struct Waiting<T> {
+    receiver: Receiver<T>,
+    waiting: Gauge,
+}
 
 /// A waiting room.
 pub(super) fn waiting_room<T>() -> (Door<T>, Waiting<T>) {
@@ -32,14 +36,26 @@ pub(super) fn waiting_room<T>() -> (Door<T>, Waiting<T>) {
         "campanile_http_waiting_room_full_total",
         "Times that accepting connections paused because too many waited to be served"
     );
+    describe_gauge!(
+        "campanile_http_waiting_connections",
+        "Connections that were accepted and wait to be served"
+    );
     let (sender, receiver) = mpsc::channel(ROOM);
     let full = counter!("campanile_http_waiting_room_full_total");
-    (Door { sender, full }, Waiting(receiver))
+    // One for all waiting rooms, so that it is counted up and down.
+    let waiting = gauge!("campanile_http_waiting_connections");
+    let door = Door {
+        sender,
+        full,
+        waiting: waiting.clone(),
+    };
+    (door, Waiting { receiver, waiting })
 }
 
 impl<T> Door<T> {
     /// Lets a connection wait. While there is no room, this waits.
     pub(super) async fn enter(&self, connection: T) {
+        self.waiting.increment(1);
         if let Err(TrySendError::Full(connection)) = self.sender.try_send(connection) {
             self.full.increment(1);
             // Fails when nobody is served any more.
@@ -51,8 +67,9 @@ impl<T> Door<T> {
 impl<T> Waiting<T> {
     /// Calls `begin` for one after another as the turnstile lets them pass, until the door is gone and nobody waits.
     pub(super) async fn serve(mut self, turnstile: &Turnstile, begin: impl Fn(T)) {
-        while let Some(next) = self.0.recv().await {
+        while let Some(next) = self.receiver.recv().await {
             turnstile.pass().await;
+            self.waiting.decrement(1);
             begin(next);
         }
     }

@@ -38,6 +38,12 @@ impl<S: Subscriber> Members<S> {
         self.0.iter()
     }
 
+    /// The one at this place of the list.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&Arc<Membership<S>>> {
+        self.0.get(index)
+    }
+
     /// Adds a subscription. Only under the channel's lock.
     pub fn insert(&mut self, membership: Arc<Membership<S>>) {
         let members = Arc::make_mut(&mut self.0);

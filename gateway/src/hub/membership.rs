@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use campanile_common::ChannelName;
 
 use super::{Encoded, Subscriber};
+use crate::connection::delivery::{DeliveryMeter, Start};
 use crate::connection::outbound::{Kind, Liveness, Route, Tag};
 
 /// A subscription, as the hub and its connection share it.
@@ -63,6 +64,14 @@ impl<S: Subscriber> Membership<S> {
     pub fn push(&self, kind: Kind, encoded: &mut Encoded<'_>) {
         let piece = encoded.get(self.subscriber.codec());
         self.subscriber.outbound().push_live(&self.liveness, kind, piece);
+    }
+
+    /// Has `meter` follow the push that comes next, unless it goes on a stream of its own.
+    pub(super) fn follow(&self, meter: &DeliveryMeter, start: &Start, encoded: &mut Encoded<'_>) {
+        if self.liveness.route() == Route::Control {
+            let piece = encoded.get(self.subscriber.codec());
+            meter.follow(start, self.subscriber.outbound(), &piece);
+        }
     }
 
     /// Ends it: nothing is queued for it from now on. Whether it was live.

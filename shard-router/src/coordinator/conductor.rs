@@ -86,6 +86,11 @@ enum Next {
     AfterRest,
 }
 
+/// Makes the metrics of moves known, also where nothing has been moved yet.
+pub(super) fn register_metrics() {
+    drop(MoveMetrics::register());
+}
+
 impl Conductor {
     pub(super) fn new(term: Arc<Term>) -> Self {
         let pages = term.ledger.pages();

@@ -125,6 +125,11 @@ impl Lines {
         }
     }
 
+    /// Bytes of the publications that wait, in all lines together.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
+    }
+
     /// Takes a publication in: submitted at once, or in line behind those that wait, or that another shard than
     /// `destination` has not answered.
     pub(super) fn enter(

@@ -1,8 +1,12 @@
 //! What the router counts. Labels are closed sets: never a channel, never a client.
 
 use std::sync::Once;
+use std::time::Duration;
 
-use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 
 use super::moves::Arrival;
 use crate::audience::LossReason;
@@ -31,6 +35,8 @@ pub(super) struct RouterMetrics {
     not_recovered: [Counter; LossReason::ALL.len()],
     losses: [Counter; LossReason::ALL.len()],
     received: [Counter; 8],
+    publish_accepted: Histogram,
+    publish_failed: Histogram,
 }
 
 impl RouterMetrics {
@@ -41,6 +47,8 @@ impl RouterMetrics {
             |outcome: &'static str| counter!("campanile_publications_waited_total", "outcome" => outcome);
         let received =
             |outcome: &'static str| counter!("campanile_messages_received_total", "outcome" => outcome);
+        let publish_seconds =
+            |outcome: &'static str| histogram!("campanile_publish_seconds", "outcome" => outcome);
         Self {
             generation: gauge!("campanile_topology_generation"),
             channels: gauge!("campanile_channels_subscribed"),
@@ -73,7 +81,19 @@ impl RouterMetrics {
                 "dropped",
             ]
             .map(received),
+            publish_accepted: publish_seconds("accepted"),
+            publish_failed: publish_seconds("failed"),
         }
+    }
+
+    /// A publication has its answer, so long after it came.
+    pub(super) fn published(&self, took: Duration, accepted: bool) {
+        let seconds = if accepted {
+            &self.publish_accepted
+        } else {
+            &self.publish_failed
+        };
+        seconds.record(took.as_secs_f64());
     }
 
     /// A read is about to be sent.
@@ -132,6 +152,11 @@ fn describe() {
         describe_gauge!(
             "campanile_channels_subscribed",
             "Channels with subscribers on this gateway."
+        );
+        describe_histogram!(
+            "campanile_publish_seconds",
+            Unit::Seconds,
+            "Time from taking a publication until its shard has taken it, or until it has failed."
         );
         for (name, help) in COUNTERS {
             describe_counter!(name, Unit::Count, help);

@@ -1,6 +1,7 @@
 //! Publications on their way to the shard that owns their partition.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_common::{ChannelName, Epoch};
 use tokio::sync::oneshot;
@@ -66,13 +67,18 @@ impl<A: Audience> Router<A> {
         // Made now, so that the place is given up even if the future is never polled.
         let entered = match entered {
             Ok(entered) => Ok(Entry::new(core, &way, entered)),
-            Err(full) => Err(core.overloaded(&full)),
+            Err(full) => {
+                core.metrics.published(Duration::ZERO, false);
+                Err(core.overloaded(&full))
+            }
         };
         let now = Instant::now();
         async move {
             let (mut entry, place) = entered?;
             let deadline = matches!(place, Place::Waiting(_)).then(|| now + wait);
-            entry.finish(place, request, deadline).await
+            let published = entry.finish(place, request, deadline).await;
+            entry.core.metrics.published(now.elapsed(), published.is_ok());
+            published
         }
     }
 }

@@ -102,7 +102,9 @@ impl Liveness {
         self.load() & ENDED != 0
     }
 
-    pub(super) fn route(&self) -> Route {
+    /// The way that its pushes take.
+    #[must_use]
+    pub fn route(&self) -> Route {
         let state = self.load();
         match LaneId::new(state & LANE) {
             None => Route::Control,
