@@ -24,6 +24,7 @@
 //! | [`manifests`] | the Kubernetes manifests, built |
 //! | [`name_server`] | a name server that lists the pods of a service |
 //! | [`metrics`] | what `/metrics` says |
+//! | [`promql`] | what a dashboard or an alert asks of them |
 //! | [`token`] | connection and subscription tokens |
 //! | [`wait`] | polling with a deadline |
 //! | [`suite`] | one test over each transport |
@@ -39,6 +40,7 @@ pub mod manifests;
 pub mod metrics;
 pub mod name_server;
 pub mod process;
+pub mod promql;
 pub mod puppet;
 pub mod redis;
 pub mod relay;

@@ -48,6 +48,13 @@ impl Metrics {
             .unwrap_or_else(|_| panic!("{name} is {sum}, not a count"))
     }
 
+    /// Every sample's name and labels.
+    pub fn series(&self) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
+        self.samples
+            .iter()
+            .map(|sample| (sample.name.as_str(), &sample.labels))
+    }
+
     /// Whether there is a metric of this name.
     pub fn has(&self, name: &str) -> bool {
         self.samples.iter().any(|sample| sample.name == name)
