@@ -92,6 +92,39 @@ configdoc: ## Bring the tables of keys in docs/configuration.md up to date with 
 advisories: ## Check the dependencies against the advisory database (needs a network)
 	PATH="$$(tests/tools.sh cargo-deny):$$PATH" $(CARGO) deny --all-features --workspace check --hide-inclusion-graph advisories
 
+.PHONY: sbom
+sbom: ## Write what the binary is made of to target/campanile.cdx.json (CycloneDX), for SBOM_TARGET (this machine's kind)
+	@mkdir -p target
+	python3 tests/sbom.py $(SBOM_TARGET) > target/campanile.cdx.json
+
+# So that the binary says nothing of the folders that it was built in, and is the same wherever it is. The profiles have line tables,
+# for backtraces: it is these that name folders.
+CARGO_HOME_FOLDER = $${CARGO_HOME:-$$HOME/.cargo}
+REMAP = --remap-path-prefix=$(CURDIR)=/campanile --remap-path-prefix=$(CARGO_HOME_FOLDER)=/cargo \
+    --remap-path-prefix=$$(rustc --print sysroot)=/rust
+PROFILE ?= release
+
+.PHONY: release
+release: ## Build the binary so that it is the same, byte for byte, wherever the same compiler builds it
+	RUSTFLAGS="$(REMAP)" CFLAGS="-ffile-prefix-map=$(CARGO_HOME_FOLDER)=/cargo" CARGO_INCREMENTAL=0 \
+	    $(CARGO) build --locked --profile $(PROFILE) -p campanile-gateway
+
+.PHONY: reproducible
+reproducible: ## Build it twice, in two folders, and compare (takes two whole builds)
+	tests/reproducible.sh $(PROFILE)
+
+ALERTS = target/alerts
+
+.PHONY: alerts
+alerts: ## Check the alerts' rules with Prometheus' own tool, and have them go off
+	tests/setup.sh prometheus
+	@mkdir -p $(ALERTS)
+	@# What Prometheus calls a file of rules is what stands in the resource below `spec`.
+	sed -e '1,/^spec:/d' -e 's/^  //' k8s/base/monitoring/rules.yaml > $(ALERTS)/rules.yaml
+	cp k8s/base/monitoring/rules_test.yaml $(ALERTS)
+	promtool check rules $(ALERTS)/rules.yaml
+	promtool test rules $(ALERTS)/rules_test.yaml
+
 MICRO = $(CARGO) bench --locked -p campanile-benches --bench micro --
 BASELINE = $(CURDIR)/benches/baseline.json
 
