@@ -24,6 +24,11 @@ impl Snapshot for Gauges {
         )
         .value(one_if(report.ready));
         text.gauge(
+            "campanile_complete",
+            "Whether this gateway reaches everything (1) or not (0)",
+        )
+        .value(one_if(report.complete));
+        text.gauge(
             "campanile_store_reachable",
             "Whether the topology store answered this gateway lately (1) or not (0)",
         )
