@@ -10,7 +10,7 @@ fn main() {
     let said = said.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     let version = said.ok().filter(|version| !version.is_empty());
     println!(
-        "cargo:rustc-env=CAMPANILE_RUSTC={}",
+        "cargo:rustc-env=BUILT_WITH_RUSTC={}",
         version.as_deref().unwrap_or("an unknown rustc")
     );
 }

@@ -63,7 +63,7 @@ pub fn completions(arguments: &CompletionArguments) -> Exit {
 /// `version`: prints it, and what it was built from and with.
 #[must_use]
 pub fn version(arguments: &VersionArguments) -> Exit {
-    let (version, rustc) = (env!("CARGO_PKG_VERSION"), env!("CAMPANILE_RUSTC"));
+    let (version, rustc) = (env!("CARGO_PKG_VERSION"), env!("BUILT_WITH_RUSTC"));
     answer(
         arguments.json,
         || json!({ "version": version, "commit": COMMIT, "rustc": rustc }),
