@@ -88,6 +88,3 @@ fn feed(run: &Run, channels: usize) -> Feed {
         burst: load.burst,
     }
 }
-
-#[cfg(test)]
-mod tests;

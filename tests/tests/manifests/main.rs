@@ -2,6 +2,7 @@
 //!
 //! What the hooks and probes in them do to real processes is in `tests/tests/scale`.
 
+mod configured;
 mod confined;
 mod custom;
 mod image;

@@ -1,0 +1,48 @@
+//! The hook where there is nothing to wait for.
+
+use anyhow::Result;
+use campanile_tests::manifests::Manifests;
+
+use crate::pod::Pod;
+use crate::world::SHARD;
+
+const WISH: &str = "campanile:drain";
+const ANSWER: &str = "campanile:drained";
+
+async fn pod() -> Result<Pod> {
+    Pod::start(&*Manifests::overlay("own")?, SHARD, 0).await
+}
+
+#[tokio::test]
+async fn a_replica_has_nothing_of_its_own_to_move() -> Result<()> {
+    let (primary, replica) = (pod().await?, pod().await?);
+    replica
+        .redis(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()])
+        .await?;
+    assert!(replica.pre_stop().await?.status.success());
+    assert_eq!(primary.redis(&["EXISTS", WISH]).await?, "0");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_gateways_there_is_nobody_to_wait_for() -> Result<()> {
+    let pod = pod().await?;
+    assert!(pod.pre_stop().await?.status.success());
+    assert_eq!(pod.redis(&["EXISTS", WISH]).await?, "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_wait_has_an_end_and_an_old_answer_is_none() -> Result<()> {
+    let mut pod = pod().await?;
+    pod.set("DRAIN_SECONDS", "1");
+    pod.redis(&["SET", ANSWER, "1"]).await?;
+    assert!(pod.pre_stop().await?.status.success());
+    assert_eq!(pod.redis(&["EXISTS", WISH]).await?, "1");
+    assert_eq!(pod.redis(&["EXISTS", ANSWER]).await?, "0");
+    // The hook of a pod that is asked twice: an answer to the same wish stays one.
+    pod.redis(&["SET", ANSWER, "1"]).await?;
+    assert!(pod.pre_stop().await?.status.success());
+    assert_eq!(pod.redis(&["EXISTS", ANSWER]).await?, "1");
+    Ok(())
+}
