@@ -88,3 +88,6 @@ fn feed(run: &Run, channels: usize) -> Feed {
         burst: load.burst,
     }
 }
+
+#[cfg(test)]
+mod tests;
