@@ -42,7 +42,7 @@ pub use dns::{DnsOptions, LEAST_INTERVAL, RecordKind, UrlTemplate};
 pub use list::TextList;
 pub use place::Place;
 pub use quic::{CongestionControl, QuicOptions};
-pub use redis::{NotRedis, RedisUrl};
+pub use redis::{NOT_DURABLE, NotRedis, RedisUrl};
 pub use report::{Finding, Mistake, Report, Severity};
 pub use schema::Schema;
 pub use server::{

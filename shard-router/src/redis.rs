@@ -1,4 +1,4 @@
-//! The Redis shard: one standalone server, or a primary.
+//! The Redis shard: one standalone server, or the primary that Sentinels name.
 //!
 //! Every partition's keys are changed by scripts alone, each of which checks the owner fence first. A gateway reaches
 //! the server over a few command lanes, a few Pub/Sub links, and short-lived connections for a coordinator's acts;
@@ -8,6 +8,10 @@
 //! # Parts
 //!
 //! * [`config`]: address, credentials, TLS, key prefix; validated when the gateway starts.
+//! * [`place`]: what a URL says; [`tls`]: certificates, and what errors about them mean.
+//! * [`dialer`]: opening connections; [`sentinel`]: which server to open them to.
+//! * [`watching`]: noticing that another server has taken over.
+//! * [`grants`]: whether the server's user may do what is needed; [`memory`]: what a server says of its memory.
 //! * [`keys`]: the names of keys and Pub/Sub channels.
 //! * [`scripts`]: the Lua scripts and the commands that call them.
 //! * [`reply`]: what the server's answers mean.
@@ -26,20 +30,32 @@ pub mod bench;
 mod config;
 mod connection;
 mod context;
+mod dialer;
 mod factory;
+mod grants;
 mod health;
 mod identity;
 mod keys;
 mod lane;
 mod link;
+mod memory;
 mod part;
+mod place;
 mod queue;
 mod reply;
 mod scripts;
+mod sentinel;
 mod shard;
+mod tls;
 mod upkeep;
+mod watching;
 
-pub(crate) use self::config::open_client;
+pub(crate) use self::config::open_dialer;
 pub use self::config::{RedisConfigError, RedisShardConfig};
+pub(crate) use self::dialer::{Dialed, Dialer};
 pub use self::factory::RedisFactory;
+pub(crate) use self::memory::MemoryLimits;
+pub use self::place::{NotAPlace, RedisPlace};
+pub(crate) use self::sentinel::count_takeovers;
 pub use self::shard::RedisShard;
+pub use self::tls::{Pem, PemIdentity, RedisTls, RedisTlsError};

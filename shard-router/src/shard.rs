@@ -18,9 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
 use campanile_common::{ChannelName, Position};
+use tokio::sync::watch;
 
 pub use self::copying::{CopyItem, CopyPart, CopyScope, DirtyPage, ScanCursor, ShardUsage};
 pub(crate) use self::events::next_serial;
@@ -57,6 +59,18 @@ pub trait Shard: Send + Sync + 'static {
 
     /// Ends all connections and tasks. Links report [`ShardEvents::link_down`].
     fn close(&self);
+
+    /// Counts how often another server has taken the shard over, as far as somebody tells, so that nobody has to find out
+    /// by looking. Closed at once where nobody ever tells.
+    fn takeovers(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
+    }
+
+    /// How long whoever replaces the shard's server waits before it does: so long silence is no reason yet to give the
+    /// shard up.
+    fn takeover_delay(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Publishes: checks the fence, idempotency key and version, appends, trims, fans out; atomically.
     fn publish(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome>;

@@ -13,6 +13,8 @@
 //! | --- | --- |
 //! | [`process`] | a child process: signals, its log, its end |
 //! | [`redis`] | `redis-server` |
+//! | [`sentinel`] | Redis Sentinels |
+//! | [`authority`] | certificates of the test's own |
 //! | [`gateway`] | the `campanile` binary and its configuration |
 //! | [`mod@bench`] | the `campanile-bench` binary |
 //! | [`cluster`] | several of both, joined |
@@ -31,6 +33,7 @@
 //! | [`wire`] | the client protocol by hand, over each transport |
 
 pub mod api;
+pub mod authority;
 pub mod balancer;
 pub mod bench;
 pub mod cluster;
@@ -44,6 +47,7 @@ pub mod promql;
 pub mod puppet;
 pub mod redis;
 pub mod relay;
+pub mod sentinel;
 pub mod suite;
 pub mod token;
 pub mod wait;

@@ -129,12 +129,7 @@ impl RedisServer {
 
     /// Runs one command.
     pub async fn command<T: FromRedisValue>(&self, words: &[&str]) -> Result<T> {
-        let mut connection = connect(self.port, &self.options).await?;
-        let mut command = ::redis::cmd(words.first().context("an empty command")?);
-        for word in &words[1..] {
-            command.arg(*word);
-        }
-        Ok(timeout(SOON, command.query_async(&mut connection)).await??)
+        run(self.port, &self.options, words).await
     }
 
     /// Forgets everything it holds.
@@ -200,7 +195,7 @@ fn command(port: u16, options: &RedisOptions, dir: &TempDir) -> Command {
 }
 
 /// Whether the server comes to answer, and not somebody else who was quicker to take the port.
-async fn becomes_ready(process: &mut Process, port: u16, options: &RedisOptions) -> bool {
+pub(crate) async fn becomes_ready(process: &mut Process, port: u16, options: &RedisOptions) -> bool {
     let id = process.id();
     for _ in 0..750 {
         if !process.is_running() {
@@ -227,6 +222,16 @@ async fn process_id(port: u16, options: &RedisOptions) -> Result<u32> {
         .find_map(|line| line.strip_prefix("process_id:"))
         .context("no process_id")?;
     Ok(id.trim().parse()?)
+}
+
+/// Runs one command on a server of ours.
+pub(crate) async fn run<T: FromRedisValue>(port: u16, options: &RedisOptions, words: &[&str]) -> Result<T> {
+    let mut connection = connect(port, options).await?;
+    let mut command = ::redis::cmd(words.first().context("an empty command")?);
+    for word in &words[1..] {
+        command.arg(*word);
+    }
+    Ok(timeout(SOON, command.query_async(&mut connection)).await??)
 }
 
 async fn connect(port: u16, options: &RedisOptions) -> Result<MultiplexedConnection> {

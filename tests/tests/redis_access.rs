@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// A server that demands a password of everybody, and knows a user who may do everything with the gateway's keys.
 async fn server() -> Result<RedisServer> {
-    let user = "gateway on >secret-of-the-gateway ~campanile:* &campanile:* +@all -@dangerous +info";
+    let user = "gateway on >secret-of-the-gateway ~campanile:* &campanile:* +@all -@dangerous +info +restore";
     RedisServer::start_with(RedisOptions {
         password: Some("secret-of-the-owner".to_owned()),
         extra: vec![("user".to_owned(), user.to_owned())],

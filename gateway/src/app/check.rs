@@ -47,10 +47,13 @@ pub fn check(sources: &Sources) -> Result<Checked, Invalid> {
     }
 }
 
-/// Reads the certificates that sign those of Redis servers.
+/// Reads the certificates that sign those of Redis servers, and what is shown to these.
 fn check_authorities(config: &Config, report: &mut Report) {
     let mut named: Vec<(String, &Path)> = Vec::new();
     if let ShardsOptions::Redis(shards) = &config.shards {
+        if let Err(error) = config.cluster.redis_tls.check() {
+            report.mistake(Mistake::Certificate, format!("redis.tls: {error}"));
+        }
         let files = shards.iter().enumerate();
         named.extend(files.filter_map(|(index, shard)| {
             Some((format!("shards[{index}].ca_file"), shard.ca_file.as_deref()?))

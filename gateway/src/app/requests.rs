@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use campanile_shard_router::coordinator::{Planned, ShardRequests};
-use campanile_shard_router::redis::RedisShardConfig;
 use campanile_shard_router::topology::{Generation, ShardId, ShardRequest, ShardUrl, WantedShard};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::config::{RedisUrl, ShardsOptions};
+use crate::config::{NOT_DURABLE, RedisUrl, ShardsOptions};
 use crate::shards::{Add, Change, Refusal, ShardChanges};
 
 use super::shards::EMBEDDED_ADDRESS;
@@ -63,7 +62,7 @@ impl Requests {
         let (url, address) = if self.is_embedded {
             (embedded(&add.url)?, EMBEDDED_ADDRESS.to_owned())
         } else {
-            redis(&add.url)?
+            redis(add)?
         };
         Ok(WantedShard {
             url,
@@ -116,9 +115,10 @@ fn embedded(url: &str) -> Result<ShardUrl, Refusal> {
     )))
 }
 
-fn redis(url: &str) -> Result<(ShardUrl, String), Refusal> {
-    let url = RedisUrl::parse(url).map_err(|error| Refusal::nonsense(format!("url: {error}")))?;
-    let address = RedisShardConfig::new(url.expose()).address();
-    let address = address.map_err(|error| Refusal::nonsense(format!("url: {error}")))?;
-    Ok((ShardUrl::new(url.expose()), address))
+fn redis(add: &Add) -> Result<(ShardUrl, String), Refusal> {
+    let url = RedisUrl::parse(&add.url).map_err(|error| Refusal::nonsense(format!("url: {error}")))?;
+    if add.durable && url.has_sentinels() {
+        return Err(Refusal::nonsense(format!("durable: {NOT_DURABLE}")));
+    }
+    Ok((ShardUrl::new(url.expose()), url.address()))
 }

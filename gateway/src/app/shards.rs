@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use campanile_shard_router::coordinator::{ConfiguredShards, CoordinatorOptions, ManagedBy, ShardList};
 use campanile_shard_router::memory::MemoryFactory;
-use campanile_shard_router::redis::{RedisFactory, RedisShardConfig};
+use campanile_shard_router::redis::{RedisFactory, RedisShardConfig, RedisTls};
 use campanile_shard_router::shard::{ShardFactory, ShardOptions};
 use campanile_shard_router::store::{MemoryStore, RedisStore, RedisStoreConfig, TopologyStore};
 use campanile_shard_router::topology::{MoveHistory, ShardId, ShardUrl, WantedShard};
@@ -67,11 +67,9 @@ pub(super) fn coordinator_options(cluster: &ClusterOptions) -> CoordinatorOption
 
 /// A shard of a list as the topology describes it.
 pub(super) fn describe(shard: &RedisShard) -> anyhow::Result<(ShardId, WantedShard)> {
-    let url = shard.url.expose();
-    let address = RedisShardConfig::new(url).address();
     let wanted = WantedShard {
-        url: ShardUrl::new(url),
-        address: address.with_context(|| format!("shard {}", shard.id))?,
+        url: ShardUrl::new(shard.url.expose()),
+        address: shard.url.address(),
         weight: shard.weight,
         durable: shard.durable,
     };
@@ -110,9 +108,11 @@ fn embedded(shards: EmbeddedShards, options: ShardOptions) -> Backend {
 fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions) -> anyhow::Result<Backend> {
     let prefix = cluster.prefix.clone();
     let list: ShardList = shards.iter().map(describe).collect::<anyhow::Result<_>>()?;
-    let factory = RedisFactory::new(ways(shards, &prefix), &prefix, options);
+    let tls = cluster.redis_tls.clone();
+    let factory = RedisFactory::new(ways(shards, &prefix, &tls), &prefix, options);
     let factory = factory.context("a shard cannot be used")?;
-    let factory = Arc::new(factory.with_ca_file(cluster.shards_ca_file.clone()));
+    let factory = factory.with_ca_file(cluster.shards_ca_file.clone());
+    let factory = Arc::new(factory.with_tls(tls.clone()));
     let (lists, configured) = Lists::new(managed_by(cluster), list);
     let at = cluster
         .store
@@ -123,7 +123,7 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
         let (factory, lists) = (Arc::clone(&factory), lists.clone());
         Box::new(move |shards| {
             let list = shards.iter().map(describe).collect::<anyhow::Result<_>>()?;
-            let configured = factory.configure(ways(shards, &prefix));
+            let configured = factory.configure(ways(shards, &prefix, &tls));
             configured.context("a shard cannot be used")?;
             lists.told_by_file(list);
             Ok(())
@@ -139,10 +139,15 @@ fn redis(shards: &[RedisShard], cluster: &ClusterOptions, options: ShardOptions)
 }
 
 /// How to reach each of `shards`.
-fn ways(shards: &[RedisShard], prefix: &str) -> impl Iterator<Item = (ShardId, RedisShardConfig)> {
+fn ways(
+    shards: &[RedisShard],
+    prefix: &str,
+    tls: &RedisTls,
+) -> impl Iterator<Item = (ShardId, RedisShardConfig)> {
     shards.iter().map(|shard| {
         let way = RedisShardConfig {
             ca_file: shard.ca_file.clone(),
+            tls: tls.clone(),
             prefix: prefix.to_owned(),
             ..RedisShardConfig::new(shard.url.expose())
         };
@@ -155,6 +160,7 @@ fn store(at: &StoreOptions, cluster: &ClusterOptions) -> anyhow::Result<RedisSto
         prefix: cluster.prefix.clone(),
         command_timeout: cluster.command_timeout,
         ca_file: at.ca_file.clone(),
+        tls: cluster.redis_tls.clone(),
         ..RedisStoreConfig::new(at.url.expose())
     };
     RedisStore::open(config).with_context(|| format!("the topology store {} cannot be used", at.url))

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use campanile_shard_router::redis::RedisTls;
+
 use super::clients::some_text;
 use super::dns::{self, DnsOptions};
 use super::raw::{self, Raw};
-use super::redis::RedisUrl;
+use super::redis::{self, RedisUrl};
 use super::report::Report;
 use super::shards::ShardsOptions;
 
@@ -18,6 +20,8 @@ pub struct ClusterOptions {
     /// The certificates that sign those of shards that the configuration does not list; `None`: those that browsers
     /// trust.
     pub shards_ca_file: Option<PathBuf>,
+    /// How connections to Redis are encrypted.
+    pub redis_tls: RedisTls,
     /// Begins every key and Pub/Sub channel.
     pub prefix: String,
     /// How long a shard's answer may take.
@@ -83,6 +87,7 @@ pub(super) fn cluster(raw: &Raw, shards: &ShardsOptions, report: &mut Report) ->
     ClusterOptions {
         store: store(&raw.cluster, shards, report),
         shards_ca_file: some_text(&raw.cluster.shards_ca_file).map(PathBuf::from),
+        redis_tls: redis::tls(raw, report),
         prefix: prefix.to_owned(),
         command_timeout: raw.cluster.command_timeout.get(),
         publish_wait: raw.cluster.publish_wait.get(),
@@ -122,7 +127,7 @@ fn store(raw: &raw::Cluster, shards: &ShardsOptions, report: &mut Report) -> Opt
 pub(super) fn ca_file(key: &str, file: &str, url: &RedisUrl, report: &mut Report) -> Option<PathBuf> {
     if !file.is_empty() && !url.has_tls() {
         report.error(format!(
-            "{key}: {url} is no TLS connection; write rediss://, or leave the file out"
+            "{key}: {url} is no TLS connection; write rediss for redis in the URL, or leave the file out"
         ));
     }
     some_text(file).map(PathBuf::from)

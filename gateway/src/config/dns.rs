@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::raw;
-use super::redis::{NotRedis, RedisUrl};
+use super::redis::{NOT_DURABLE, NotRedis, RedisUrl};
 use super::report::Report;
 
 /// The name is not asked for more often than this, whatever is configured: every answer costs the name servers.
@@ -42,33 +42,38 @@ pub enum RecordKind {
     Addresses(u16),
 }
 
-/// The URL of a Redis with `{host}` and `{port}` in the place of the host and the port.
+/// The URL of a Redis with `{host}` and `{port}` in the place of the host and the port, `{name}` in that of the shard's name,
+/// which Sentinels may have for their service.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UrlTemplate(String);
 
 impl UrlTemplate {
-    /// Takes a text in which `{host}` occurs, and which makes URLs.
+    /// Takes a text in which `{host}` or `{name}` occurs, and which makes URLs.
     pub fn parse(text: &str) -> Result<Self, NotRedis> {
         let template = Self(text.to_owned());
-        template.fill("host", 6379)?;
-        if text.contains("{host}") {
+        template.specimen()?;
+        if text.contains("{host}") || text.contains("{name}") {
             Ok(template)
         } else {
             Err(NotRedis)
         }
     }
 
-    /// The URL of the Redis at this host and port.
-    pub fn fill(&self, host: &str, port: u16) -> Result<RedisUrl, NotRedis> {
-        let url = self.0.replace("{host}", host);
+    /// The URL of the shard `name` at this host and port.
+    pub fn fill(&self, name: &str, host: &str, port: u16) -> Result<RedisUrl, NotRedis> {
+        let url = self.0.replace("{host}", host).replace("{name}", name);
         RedisUrl::parse(&url.replace("{port}", &port.to_string()))
+    }
+
+    fn specimen(&self) -> Result<RedisUrl, NotRedis> {
+        self.fill("name", "host", 6379)
     }
 }
 
 /// Without what it fills in, which may be a password.
 impl fmt::Debug for UrlTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fill("host", 6379) {
+        match self.specimen() {
             Ok(url) => write!(f, "UrlTemplate({url})"),
             Err(NotRedis) => f.write_str("UrlTemplate(…)"),
         }
@@ -93,6 +98,10 @@ pub(super) fn options(raw: &raw::Dns, report: &mut Report) -> Option<DnsOptions>
             "cluster.dns.url: makes no URL of a Redis; write redis://user:password@{host}:{port}, or rediss:// for TLS",
         );
     });
+    let has_sentinels = |url: &UrlTemplate| url.specimen().is_ok_and(|url| url.has_sentinels());
+    if raw.durable && url.as_ref().is_ok_and(has_sentinels) {
+        report.error(format!("cluster.dns.durable: {NOT_DURABLE}"));
+    }
     Some(DnsOptions {
         name: raw.name.clone(),
         kind: kind?,
@@ -142,8 +151,12 @@ mod tests {
     #[test]
     fn a_template_makes_the_urls_of_hosts() {
         let template = UrlTemplate::parse("rediss://app:hush@{host}:{port}/2").unwrap();
-        let url = template.fill("shard-0.shards", 6380).unwrap();
+        let url = template.fill("shard-0", "shard-0.shards", 6380).unwrap();
         assert_eq!(url.expose(), "rediss://app:hush@shard-0.shards:6380/2");
+        let template = UrlTemplate::parse("redis+sentinel://sentinel/{name}").unwrap();
+        let url = template.fill("shard-0", "shard-0.shards", 6380).unwrap();
+        assert_eq!(url.expose(), "redis+sentinel://sentinel/shard-0");
+        let template = UrlTemplate::parse("rediss://app:hush@{host}:{port}/2").unwrap();
         assert!(!format!("{template:?}").contains("hush"));
         for text in [
             "redis://host:{port}",

@@ -17,7 +17,7 @@ pub use admin::Admin;
 pub use api::{Health, HttpApi, Page, Prometheus, WebSocket, WebTransport};
 pub use channel::{Channel, Namespace};
 pub use client::{Client, PersonalChannel, RateLimit, SubscriptionToken, Token};
-pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, Shard};
+pub use cluster::{Cluster, Dns, Embedded, Engine, EngineRedis, EngineTls, Redis, RedisTls, Shard};
 pub use quic::Quic;
 pub use server::{HttpServer, Log, Node, Shutdown, Tls};
 
@@ -42,6 +42,8 @@ section! {
         pub embedded: Embedded,
         /// The shards on Redis.
         pub shards: Vec<Shard>,
+        /// What all connections to Redis have in common.
+        pub redis: Redis,
         /// How gateways and shards work together. All gateways must agree on it.
         pub cluster: Cluster,
         /// Client connections.

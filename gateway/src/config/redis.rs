@@ -1,16 +1,27 @@
-//! URLs of Redis servers as people write them.
+//! Redis servers as people write them: URLs, and the certificates of encrypted connections.
 
 use std::fmt;
 
-use campanile_shard_router::redis::RedisShardConfig;
+use campanile_shard_router::redis::{Pem, PemIdentity, RedisPlace, RedisTls};
+
+use super::clients::some_text;
+use super::raw::Raw;
+use super::report::Report;
+use super::tls::PemSource;
 
 /// Where a Redis is and how to get in. Shows neither user nor password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RedisUrl(String);
+pub struct RedisUrl {
+    text: String,
+    place: RedisPlace,
+}
 
 /// Why a text is not the URL of a Redis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the URL of a Redis; write redis://user:password@host:6379/0, or rediss:// for TLS")]
+#[error(
+    "not the URL of a Redis; write redis://user:password@host:6379/0, redis+sentinel://user:password@host:26379,host2:26379/mymaster \
+     for Sentinel, or rediss for redis in either for TLS"
+)]
 pub struct NotRedis;
 
 /// What an address may leave out.
@@ -22,26 +33,40 @@ pub struct Defaults<'a> {
     pub password: &'a str,
     /// The database.
     pub db: u32,
+    /// Whether connections are encrypted whatever the address says.
+    pub tls: bool,
+}
+
+/// Sentinels in Centrifugo's words.
+#[derive(Clone, Copy, Debug)]
+pub struct SentinelNames<'a> {
+    /// Hosts and ports.
+    pub addresses: &'a [String],
+    /// What they call the server.
+    pub service: &'a str,
+    /// The user on them.
+    pub user: &'a str,
+    /// The password on them.
+    pub password: &'a str,
 }
 
 impl RedisUrl {
     /// Takes a URL.
     pub fn parse(text: &str) -> Result<Self, NotRedis> {
-        let (scheme, rest) = text.split_once("://").ok_or(NotRedis)?;
-        let host = rest.rsplit('@').next().unwrap_or_default();
-        let known = matches!(scheme, "redis" | "rediss");
-        let named = !host.is_empty() && !host.starts_with([':', '/', '?']);
-        // The client's own judgement on the rest: the port, the database.
-        if known && named && RedisShardConfig::new(text).address().is_ok() {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(NotRedis)
-        }
+        let place = RedisPlace::parse(text).map_err(|_| NotRedis)?;
+        Ok(Self {
+            text: text.to_owned(),
+            place,
+        })
     }
 
     /// Takes a URL or `host:port`, and adds what it leaves out.
     pub fn complete(text: &str, defaults: Defaults<'_>) -> Result<Self, NotRedis> {
         let (scheme, rest) = text.split_once("://").unwrap_or(("redis", text));
+        let scheme = match scheme {
+            "redis" if defaults.tls => "rediss",
+            scheme => scheme,
+        };
         let (rest, query) = rest
             .split_once('?')
             .map_or((rest, None), |(rest, query)| (rest, Some(query)));
@@ -59,34 +84,57 @@ impl RedisUrl {
         Self::parse(&format!("{scheme}://{credentials}{place}{query}"))
     }
 
+    /// Makes a URL of Sentinels and how to get in at the server that they name.
+    pub fn of_sentinels(names: SentinelNames<'_>, defaults: Defaults<'_>) -> Result<Self, NotRedis> {
+        let scheme = if defaults.tls {
+            "rediss+sentinel"
+        } else {
+            "redis+sentinel"
+        };
+        let (hosts, service) = (names.addresses.join(","), encoded(names.service));
+        let (user, password) = (encoded(defaults.user), encoded(defaults.password));
+        let (own_user, own_password) = (encoded(names.user), encoded(names.password));
+        Self::parse(&format!(
+            "{scheme}://{user}:{password}@{hosts}/{service}/{}?sentinel_user={own_user}&sentinel_password={own_password}",
+            defaults.db
+        ))
+    }
+
     /// Whether the connection is encrypted.
     #[must_use]
     pub fn has_tls(&self) -> bool {
-        self.0.starts_with("rediss://")
+        self.place.has_tls()
     }
 
-    /// The names or addresses of its servers: one, or several with commas between them.
+    /// Whether Sentinels say which server it is, so that a replica may take its place.
+    #[must_use]
+    pub fn has_sentinels(&self) -> bool {
+        self.place.has_sentinels()
+    }
+
+    /// Hosts and ports, for people.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.place.address()
+    }
+
+    /// The names or addresses of its server, or of its Sentinels.
     #[must_use]
     pub fn hosts(&self) -> Vec<&str> {
-        let (_, rest) = self.0.split_once("://").unwrap_or_default();
-        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        let servers = place.split(['/', '?']).next().unwrap_or_default();
-        servers.split(',').map(without_port).collect()
+        self.place.host_names().collect()
     }
 
     /// The whole URL, secrets included.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
-/// The URL without user and password.
+/// The URL without users and passwords.
 impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, rest) = self.0.split_once("://").unwrap_or_default();
-        let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-        write!(f, "{scheme}://{place}")
+        fmt::Display::fmt(&self.place, f)
     }
 }
 
@@ -96,11 +144,38 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-/// The host of `host:port`, of `[::1]:port`, or of either without a port.
-fn without_port(server: &str) -> &str {
-    match server.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => server.split(':').next().unwrap_or_default(),
+/// What is said of a Redis that may fail over and is declared to lose nothing.
+pub const NOT_DURABLE: &str = "a shard behind Sentinel is not durable, whatever its servers write to disk: the \
+     replica that takes over may lack the last publications; leave it out";
+
+/// How connections to Redis are encrypted: `redis.tls`, else what Centrifugo has for it. Nothing is read here.
+pub(super) fn tls(raw: &Raw, report: &mut Report) -> RedisTls {
+    let (own, engine) = (&raw.redis.tls, &raw.engine.redis.tls);
+    let first = |own: &str, other: &str| some_text(own).or_else(|| some_text(other));
+    let pem = |own: &str, other: &str| {
+        first(own, other).map(|text| match PemSource::of_value(&text) {
+            PemSource::File(path) => Pem::File(path),
+            PemSource::Text(text) => Pem::Text(text),
+        })
+    };
+    let certificate = pem(&own.cert_pem, &engine.cert_pem);
+    let key = pem(&own.key_pem, &engine.key_pem);
+    let missing = match (&certificate, &key) {
+        (Some(_), None) => Some("key_pem"),
+        (None, Some(_)) => Some("cert_pem"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        report.error(format!(
+            "redis.tls.{missing}: not set; a client's certificate needs both cert_pem and key_pem"
+        ));
+    }
+    RedisTls {
+        server_ca: pem(&own.server_ca_pem, &engine.server_ca_pem),
+        identity: certificate
+            .zip(key)
+            .map(|(certificate, key)| PemIdentity { certificate, key }),
+        server_name: first(&own.server_name, &engine.server_name),
     }
 }
 
@@ -127,6 +202,7 @@ mod tests {
             user: "app",
             password: "p@ss/word",
             db: 3,
+            tls: false,
         };
         let complete = |text| RedisUrl::complete(text, defaults).map(|url| url.expose().to_owned());
         assert_eq!(
@@ -146,21 +222,60 @@ mod tests {
     }
 
     #[test]
+    fn sentinels_in_centrifugos_words_become_a_url() {
+        let addresses = ["10.0.0.1:26379".to_owned(), "s2".to_owned()];
+        let names = SentinelNames {
+            addresses: &addresses,
+            service: "my master",
+            user: "",
+            password: "p&?",
+        };
+        let defaults = Defaults {
+            password: "hush",
+            tls: true,
+            ..Defaults::default()
+        };
+        let url = RedisUrl::of_sentinels(names, defaults).unwrap();
+        assert_eq!(
+            url.expose(),
+            "rediss+sentinel://:hush@10.0.0.1:26379,s2/my%20master/0?sentinel_user=&sentinel_password=p%26%3F"
+        );
+        assert!(RedisUrl::of_sentinels(SentinelNames { service: "", ..names }, defaults).is_err());
+        let url = RedisUrl::complete("host:1", defaults).unwrap();
+        assert_eq!(url.expose(), "rediss://:hush@host:1");
+    }
+
+    #[test]
     fn secrets_do_not_show() {
         let url = RedisUrl::parse("redis://user:hush@host:1/2").unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://host:1/2 redis://host:1/2");
+        let url = "rediss+sentinel://user:hush@a,b:1/main?sentinel_password=psst";
+        let url = RedisUrl::parse(url).unwrap();
+        assert_eq!(url.to_string(), "rediss+sentinel://a:26379,b:1/main");
+        assert!(url.has_tls() && url.has_sentinels());
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let mut report = Report::default();
+        let mut raw = Raw::default();
+        raw.engine.redis.tls.cert_pem = "/etc/tls.crt".to_owned();
+        assert_eq!(tls(&raw, &mut report), RedisTls::default());
+        assert!(report.has_errors());
+        raw.redis.tls.key_pem = "/etc/tls.key".to_owned();
+        assert!(tls(&raw, &mut Report::default()).identity.is_some());
     }
 
     #[test]
     fn its_hosts_are_known() {
         for (url, hosts) in [
             ("redis://user:p,w@10.0.0.1:6379/2", &["10.0.0.1"][..]),
-            ("rediss://[::1]:6379?x=1", &["::1"]),
+            ("rediss://[::1]:6379", &["::1"]),
             ("redis://store", &["store"]),
+            ("redis+sentinel://a,b:1/main", &["a", "b"]),
         ] {
             assert_eq!(RedisUrl::parse(url).unwrap().hosts(), hosts, "{url}");
         }
-        assert_eq!(without_port("b:1"), "b");
     }
 
     #[test]

@@ -18,12 +18,17 @@ const RELOADED: [&str; 7] = [
 ];
 
 /// The keys that make the list of shards, which is taken over as well, and compared by what they come to.
-const LIST: [&str; 5] = [
+const LIST: [&str; 10] = [
     "shards",
     "engine.redis.address",
     "engine.redis.user",
     "engine.redis.password",
     "engine.redis.db",
+    "engine.redis.sentinel_address",
+    "engine.redis.sentinel_master_name",
+    "engine.redis.sentinel_user",
+    "engine.redis.sentinel_password",
+    "engine.redis.tls.enabled",
 ];
 
 /// The value of every key, defaults included. Shows none of them: some are secrets.
@@ -58,7 +63,12 @@ impl Settings {
     /// Whether shards on Redis are listed, in whichever way.
     #[must_use]
     pub fn lists_shards(&self) -> bool {
-        let lists = ["/shards", "/engine/redis/address"].map(|key| self.0.pointer(key));
+        let lists = [
+            "/shards",
+            "/engine/redis/address",
+            "/engine/redis/sentinel_address",
+        ];
+        let lists = lists.map(|key| self.0.pointer(key));
         let lists = lists.into_iter().flatten().filter_map(Value::as_array);
         lists.into_iter().any(|list| !list.is_empty())
     }

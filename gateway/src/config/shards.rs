@@ -7,7 +7,7 @@ use campanile_shard_router::topology::ShardId;
 
 use super::cluster::ca_file;
 use super::raw::{self, Raw};
-use super::redis::{Defaults, RedisUrl};
+use super::redis::{Defaults, NOT_DURABLE, RedisUrl, SentinelNames};
 use super::report::{Mistake, Report};
 
 /// Which shards there are.
@@ -61,6 +61,7 @@ fn is_listed_elsewhere(raw: &Raw) -> bool {
     matches!(raw.cluster.shards_managed_by.as_str(), "api" | "dns")
         && !raw.cluster.store.is_empty()
         && raw.engine.redis.address.0.is_empty()
+        && raw.engine.redis.sentinel_address.0.is_empty()
 }
 
 fn embedded(raw: &raw::Embedded, report: &mut Report) -> ShardsOptions {
@@ -90,6 +91,9 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
             report.error(format!("{section}.weight: 0 gives it nothing; write 1 or more"));
         }
         match RedisUrl::parse(&shard.url) {
+            Ok(url) if shard.durable && url.has_sentinels() => {
+                report.error(format!("{section}.durable: {NOT_DURABLE}"));
+            }
             Ok(url) => shards.push(RedisShard {
                 id: ShardId::new(&shard.name),
                 ca_file: ca_file(&format!("{section}.ca_file"), &shard.ca_file, &url, report),
@@ -103,30 +107,60 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
     shards
 }
 
-/// Centrifugo's list of addresses as shards `redis-1`, `redis-2`, …
+/// Centrifugo's list of addresses as shards `redis-1`, `redis-2`, …, or what its Sentinels watch as `redis-1`.
 fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisShard> {
+    let defaults = Defaults {
+        user: &raw.user,
+        password: &raw.password,
+        db: raw.db,
+        tls: raw.tls.enabled,
+    };
+    let urls = match raw.sentinel_address.0.is_empty() {
+        true => addresses(raw, defaults, report),
+        false => sentinels(raw, defaults, report).into_iter().collect(),
+    };
+    let shard = |(index, url): (usize, RedisUrl)| RedisShard {
+        id: ShardId::new(&format!("redis-{}", index + 1)),
+        url,
+        ca_file: None,
+        weight: 1,
+        durable: false,
+    };
+    urls.into_iter().enumerate().map(shard).collect()
+}
+
+fn addresses(raw: &raw::EngineRedis, defaults: Defaults<'_>, report: &mut Report) -> Vec<RedisUrl> {
     let mut addresses = raw.address.0.clone();
     if addresses.is_empty() {
         report.warning("engine.redis.address: not set; redis://127.0.0.1:6379 is used");
         addresses.push("redis://127.0.0.1:6379".to_owned());
     }
-    let defaults = Defaults {
-        user: &raw.user,
-        password: &raw.password,
-        db: raw.db,
-    };
-    let mut shards = Vec::new();
+    let mut urls = Vec::new();
     for (index, address) in addresses.iter().enumerate() {
         match RedisUrl::complete(address, defaults) {
-            Ok(url) => shards.push(RedisShard {
-                id: ShardId::new(&format!("redis-{}", index + 1)),
-                url,
-                ca_file: None,
-                weight: 1,
-                durable: false,
-            }),
+            Ok(url) => urls.push(url),
             Err(error) => report.error(format!("engine.redis.address[{index}]: {error}")),
         }
     }
-    shards
+    urls
+}
+
+fn sentinels(raw: &raw::EngineRedis, defaults: Defaults<'_>, report: &mut Report) -> Option<RedisUrl> {
+    if !raw.address.0.is_empty() {
+        report.warning("engine.redis.address: does nothing beside engine.redis.sentinel_address");
+    }
+    let names = SentinelNames {
+        addresses: &raw.sentinel_address.0,
+        service: &raw.sentinel_master_name,
+        user: &raw.sentinel_user,
+        password: &raw.sentinel_password,
+    };
+    let url = RedisUrl::of_sentinels(names, defaults);
+    if url.is_err() {
+        report.error(
+            "engine.redis.sentinel_address: write hosts and ports of Sentinels, such as 10.0.0.1:26379, and in \
+             engine.redis.sentinel_master_name what they call the server",
+        );
+    }
+    url.ok()
 }

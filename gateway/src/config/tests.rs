@@ -221,11 +221,19 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
         ),
         (
             "shards: [{name: a, url: 'redis://a', ca_file: ca.pem}]",
-            "shards[0].ca_file: redis://a is no TLS connection; write rediss://",
+            "shards[0].ca_file: redis://a:6379 is no TLS connection; write rediss for redis in the URL",
+        ),
+        (
+            "shards: [{name: a, url: 'redis+sentinel://s/main', durable: true}]",
+            "shards[0].durable: a shard behind Sentinel is not durable",
+        ),
+        (
+            "cluster: {store: 'redis://s', shards_managed_by: dns, dns: {name: n, durable: true, url: 'redis+sentinel://s/{name}'}}",
+            "cluster.dns.durable: a shard behind Sentinel is not durable",
         ),
         (
             "shards: [{name: a, url: 'redis://a'}]\ncluster: {store: 'redis://a', store_ca_file: ca.pem}",
-            "cluster.store_ca_file: redis://a is no TLS",
+            "cluster.store_ca_file: redis://a:6379 is no TLS",
         ),
         (
             "shards: [{name: a, url: 'redis://a'}]\ncluster: {shards_managed_by: me}",

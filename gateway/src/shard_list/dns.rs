@@ -80,7 +80,7 @@ fn shard(options: &DnsOptions, found: &Found) -> Result<RedisShard, Unusable> {
     };
     let url = options
         .url
-        .fill(&host, port)
+        .fill(&name, &host, port)
         .map_err(|_| Unusable::Host(host.clone()))?;
     Ok(RedisShard {
         id: ShardId::new(&name),

@@ -40,7 +40,9 @@ pub(crate) fn decide(topology: &Topology, shard: &ShardId, sighting: &Sighting) 
     let probe = &sighting.probe;
     let noted = probe.admitted == Some(entry.admitted);
     if entry.incarnation.as_ref() != Some(&probe.incarnation) {
-        let keep_epochs = entry.durable && entry.incarnation.is_some() && noted && !probe.promoted;
+        // A replica that was promoted and restarted since does not show that it was one.
+        let durable = entry.durable && !entry.url.may_fail_over();
+        let keep_epochs = durable && entry.incarnation.is_some() && noted && !probe.promoted;
         return Some(Action::Admit { keep_epochs });
     }
     // The same run without the note of its admission has lost or exchanged its data. Only while everything is still to

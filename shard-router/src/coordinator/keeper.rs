@@ -5,6 +5,7 @@
 //! enough, while most gateways miss it too and another shard is there, is evicted.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +51,10 @@ pub(super) struct Keeper {
     as_of: u64,
     /// Since when it does not answer.
     outage: Option<Outage>,
+    /// Told when another server has taken over.
+    takeovers: Option<watch::Receiver<u64>>,
+    /// How much longer than others it may be silent, because something else may replace its server.
+    takeover_delay: Duration,
     metrics: KeeperMetrics,
 }
 
@@ -88,6 +93,8 @@ impl Keeper {
             closed: BTreeSet::new(),
             as_of: 0,
             outage: None,
+            takeovers: None,
+            takeover_delay: Duration::ZERO,
             metrics,
         }
     }
@@ -116,7 +123,8 @@ impl Keeper {
         (next, page.foreign)
     }
 
-    /// Waits until it is time, until somebody else has changed the topology, or until something is to be opened at once.
+    /// Waits until it is time, until somebody else has changed the topology, until another server has taken over, or until
+    /// something is to be opened at once.
     async fn rest(&mut self, foreign: u64, time: Duration) {
         let mut urgent = self.term.urgent.subscribe();
         tokio::select! {
@@ -124,6 +132,7 @@ impl Keeper {
             // The senders live as long as the term, and with it this task.
             _ = self.pages.wait_for(|page| page.foreign != foreign) => {}
             _ = urgent.changed() => {}
+            () = changed(self.takeovers.as_mut()) => {}
         }
     }
 
@@ -154,6 +163,8 @@ impl Keeper {
             false => self.term.shards.shard(&self.id, &entry.url),
         };
         let shard = shard.map_err(Trouble::NoWay)?;
+        self.takeover_delay = shard.takeover_delay();
+        self.takeovers = Some(shard.takeovers());
         let probe = match self.probe(&*shard).await {
             Ok(probe) => probe,
             Err(_) if lost => return Ok(Next::MuchLater),
@@ -245,7 +256,8 @@ impl Keeper {
     /// Whether the shard has been missed for long enough, and it is not this gateway that is cut off.
     async fn is_given_up(&self, topology: &Topology) -> Result<bool, StoreError> {
         let lasted = self.outage.map_or(Duration::ZERO, |outage| outage.lasted());
-        if self.term.options.evict_after.is_none_or(|after| lasted < after) {
+        let evict_after = self.term.options.evict_after;
+        if evict_after.is_none_or(|after| lasted < after + self.takeover_delay) {
             return Ok(false);
         }
         let in_use = topology.shards.iter();
@@ -409,4 +421,14 @@ impl Keeper {
             true
         });
     }
+}
+
+/// Waits for the next change, for ever if there can be none.
+async fn changed(count: Option<&mut watch::Receiver<u64>>) {
+    if let Some(count) = count
+        && count.changed().await.is_ok()
+    {
+        return;
+    }
+    pending::<()>().await;
 }

@@ -100,11 +100,8 @@ pub(super) async fn note_admitted(
     run: Incarnation,
     (generation, deployment): (Generation, DeploymentId),
 ) -> Result<(), ShardError> {
-    let keys = &sessions.connector.keys;
-    let mut set = ::redis::cmd("MSET");
-    set.arg(keys.admitted()).arg(generation.0);
-    set.arg(keys.deployment()).arg(deployment.to_string());
-    note(&sessions, &run, set).await
+    let note_command = scripts::note_admitted(&sessions.connector.keys, generation, deployment);
+    note(&sessions, &run, note_command).await
 }
 
 pub(super) async fn note_drained(

@@ -1,21 +1,21 @@
 //! How a Redis shard is reached, as configured.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use ::redis::io::tcp::TcpSettings;
-use ::redis::{
-    Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisError,
-    TlsCertificates,
-};
+use super::dialer::Dialer;
+use super::place::{NotAPlace, RedisPlace};
+use super::tls::{Pem, RedisTls, RedisTlsError};
 
 /// How a Redis shard is reached.
 #[derive(Clone)]
 pub struct RedisShardConfig {
-    /// `redis://[user][:password@]host[:port][/database]`, or `rediss://…` for TLS.
+    /// A server, or Sentinels: see [`RedisPlace`].
     pub url: String,
-    /// PEM file with the certificates that sign the server's; `None`: those that browsers trust.
+    /// PEM file with the certificates that sign the server's; `None`: those of `tls`.
     pub ca_file: Option<PathBuf>,
+    /// How connections are encrypted if the URL says that they are.
+    pub tls: RedisTls,
     /// Begins every key and Pub/Sub channel. Two deployments on one server need two prefixes, also where their
     /// databases differ: Pub/Sub knows no databases.
     pub prefix: String,
@@ -31,28 +31,18 @@ impl RedisShardConfig {
         Self {
             url: url.to_owned(),
             ca_file: None,
+            tls: RedisTls::default(),
             prefix: Self::DEFAULT_PREFIX.to_owned(),
         }
     }
 
-    /// Host and port, without credentials.
+    /// Hosts and ports, without credentials.
     pub fn address(&self) -> Result<String, RedisConfigError> {
-        Ok(self.connection_info()?.addr().to_string())
+        Ok(RedisPlace::parse(&self.url)?.address())
     }
 
-    fn connection_info(&self) -> Result<ConnectionInfo, RedisConfigError> {
-        let info = self.url.as_str().into_connection_info()?;
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_lib_name("campanile", env!("CARGO_PKG_VERSION"));
-        let tcp = TcpSettings::default().set_nodelay(true);
-        Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
-    }
-
-    pub(super) fn client(&self) -> Result<Client, RedisConfigError> {
-        open_client(self.connection_info()?, self.ca_file.as_deref())
+    pub(super) fn dialer(&self) -> Result<Dialer, RedisConfigError> {
+        open_dialer(&self.url, self.ca_file.clone(), &self.tls)
     }
 
     pub(super) fn checked_prefix(&self) -> Result<&str, RedisConfigError> {
@@ -64,30 +54,23 @@ impl RedisShardConfig {
     }
 }
 
-/// A client that believes the certificates in `ca_file`; `None`: those that browsers trust.
-pub(crate) fn open_client(info: ConnectionInfo, ca_file: Option<&Path>) -> Result<Client, RedisConfigError> {
-    let tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-    match ca_file {
-        Some(_) if !tls => Err(RedisConfigError::CaWithoutTls),
-        Some(file) => {
-            let root_cert = Some(read(file)?);
-            Ok(Client::build_with_tls(
-                info,
-                TlsCertificates {
-                    client_tls: None,
-                    root_cert,
-                },
-            )?)
-        }
-        None => Ok(Client::open(info)?),
+/// What opens connections to `url`, believing the certificates in `ca_file`; `None`: those of `tls`.
+pub(crate) fn open_dialer(
+    url: &str,
+    ca_file: Option<PathBuf>,
+    tls: &RedisTls,
+) -> Result<Dialer, RedisConfigError> {
+    let Some(file) = ca_file else {
+        return Dialer::new(url, tls);
+    };
+    if !RedisPlace::parse(url)?.has_tls() {
+        return Err(RedisConfigError::CaWithoutTls);
     }
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, RedisConfigError> {
-    std::fs::read(file).map_err(|source| RedisConfigError::CaFile {
-        file: file.to_owned(),
-        source,
-    })
+    let tls = RedisTls {
+        server_ca: Some(Pem::File(file)),
+        ..tls.clone()
+    };
+    Dialer::new(url, &tls)
 }
 
 impl fmt::Debug for RedisShardConfig {
@@ -104,19 +87,14 @@ impl fmt::Debug for RedisShardConfig {
 /// Why a configured Redis cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RedisConfigError {
-    /// The URL, or the certificate, is not one.
-    #[error("the URL or the certificate is not usable")]
-    Url(#[from] RedisError),
-    /// The file with the certificates cannot be read.
-    #[error("cannot read {}", file.display())]
-    CaFile {
-        /// Which file.
-        file: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    /// The URL is not one of a Redis.
+    #[error(transparent)]
+    Url(#[from] NotAPlace),
+    /// Certificates or a key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] RedisTlsError),
     /// A file with certificates was named for a connection that does not use any.
-    #[error("a CA file needs a rediss:// URL")]
+    #[error("a CA file needs a rediss:// or rediss+sentinel:// URL")]
     CaWithoutTls,
     /// The prefix would confuse the keys' hash tags.
     #[error("a prefix is not empty and has no braces or control characters")]
@@ -147,7 +125,7 @@ mod tests {
             "redis://:s3cret@",
         ] {
             let config = RedisShardConfig::new(url);
-            let error = config.client().unwrap_err();
+            let error = config.dialer().unwrap_err();
             let source = std::error::Error::source(&error).map(ToString::to_string);
             assert!(
                 !format!("{error} {error:?} {source:?} {config:?}").contains("s3cret"),
@@ -176,6 +154,6 @@ mod tests {
             ca_file: Some("ca.pem".into()),
             ..RedisShardConfig::new("redis://host")
         };
-        assert!(matches!(config.client(), Err(RedisConfigError::CaWithoutTls)));
+        assert!(matches!(config.dialer(), Err(RedisConfigError::CaWithoutTls)));
     }
 }

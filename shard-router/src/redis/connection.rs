@@ -4,11 +4,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, PushInfo, Value};
-use parking_lot::RwLock;
+use ::redis::{AsyncConnectionConfig, Cmd, Pipeline, PushInfo, Value};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::config::{RedisConfigError, RedisShardConfig};
+use super::dialer::{Dialed, Dialer};
+use super::grants;
 use super::health::ConnectionState;
 use super::identity;
 use super::keys::Keys;
@@ -25,15 +28,16 @@ const BACKOFF_MOST: Duration = Duration::from_secs(2);
 /// Makes connections to one server.
 pub(super) struct Connector {
     /// Where the server is and how to get in; may be told anew.
-    client: RwLock<Client>,
+    dialer: watch::Sender<Dialer>,
     pub(super) keys: Keys,
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// A connection, and which run is at its other end.
 pub(super) struct Connection {
     redis: MultiplexedConnection,
     pub(super) run: Incarnation,
+    _driver: AbortOnDropHandle<()>,
 }
 
 /// Why a request on a connection has no answer.
@@ -63,7 +67,7 @@ impl Connector {
     pub(super) fn new(config: &RedisShardConfig, timeout: Duration) -> Result<Self, RedisConfigError> {
         let keys = Keys::new(config.checked_prefix()?);
         Ok(Self {
-            client: RwLock::new(config.client()?),
+            dialer: watch::Sender::new(config.dialer()?),
             keys,
             timeout,
         })
@@ -71,7 +75,17 @@ impl Connector {
 
     /// Connects as `other` does from now on. The keys stay: they are the same in the whole deployment.
     pub(super) fn follow(&self, other: &Self) {
-        *self.client.write() = other.client.read().clone();
+        self.dialer.send_replace(other.dialer());
+    }
+
+    /// What opens its connections now.
+    pub(super) fn dialer(&self) -> Dialer {
+        self.dialer.borrow().clone()
+    }
+
+    /// The same, and whenever it becomes another one.
+    pub(super) fn dialers(&self) -> watch::Receiver<Dialer> {
+        self.dialer.subscribe()
     }
 
     /// When something that starts now must have ended.
@@ -93,21 +107,20 @@ impl Connector {
         push: impl Fn(PushInfo) + Send + Sync + 'static,
     ) -> Result<Connection, String> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_push_sender(move |info| {
                 push(info);
                 Ok::<(), std::convert::Infallible>(())
             });
-        let client = self.client.read().clone();
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let redis = match timeout_at(deadline, connecting).await {
-            Ok(connected) => connected.map_err(|error| reply::words(&error))?,
+        let dialer = self.dialer();
+        let Dialed { redis, driver } = match timeout_at(deadline, dialer.connect(config)).await {
+            Ok(connected) => connected?,
             Err(_) => return Err("connecting took too long".to_owned()),
         };
         let mut connection = Connection {
             redis,
             run: Incarnation::new(""),
+            _driver: driver,
         };
         connection.run = connection.identify(deadline).await?;
         Ok(connection)
@@ -181,6 +194,24 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Loads scripts, and makes sure that the user may do what they do.
+    pub(super) async fn prepare(
+        &mut self,
+        scripts: Vec<Cmd>,
+        rehearsal: Cmd,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        self.run_all(scripts, deadline).await?;
+        grants::missing(self.ask(rehearsal, deadline).await?)
+    }
+
+    /// Sends one command.
+    pub(super) async fn ask(&mut self, command: Cmd, deadline: Instant) -> Result<Value, String> {
+        let answers = self.send(&pipeline([command]), deadline).await;
+        let mut answers = answers.map_err(|broken| broken.words())?;
+        Ok(answers.pop().unwrap_or(Value::Nil))
     }
 
     /// Tries a connection: the server must answer, and still be the run that it was.

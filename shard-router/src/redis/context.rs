@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::connection::Connector;
 use super::health::{ConnectionState, Health};
+use super::memory::Complaints;
 use crate::shard::ShardOptions;
 use crate::shard::intent::Intent;
 use crate::shard::metrics::ShardMetrics;
@@ -20,6 +21,7 @@ pub(super) struct TaskContext {
     pub(super) metrics: Arc<ShardMetrics>,
     pub(super) intent: watch::Receiver<Intent>,
     pub(super) options: ShardOptions,
+    pub(super) complaints: Arc<Complaints>,
 }
 
 impl TaskContext {

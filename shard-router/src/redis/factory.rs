@@ -9,11 +9,12 @@ use parking_lot::Mutex;
 use super::config::{RedisConfigError, RedisShardConfig};
 use super::connection::Connector;
 use super::shard::RedisShard;
+use super::tls::RedisTls;
 use crate::shard::{Shard, ShardEvents, ShardFactory, ShardOptions};
 use crate::topology::{ShardId, ShardUrl};
 
 /// What URLs begin with whose connections are encrypted.
-const TLS: &str = "rediss://";
+const TLS: [&str; 2] = ["rediss://", "rediss+sentinel://"];
 
 /// Makes [`RedisShard`]s.
 pub struct RedisFactory {
@@ -23,6 +24,7 @@ pub struct RedisFactory {
     prefix: String,
     /// Whom to believe about those.
     ca_file: Option<PathBuf>,
+    tls: RedisTls,
     options: ShardOptions,
 }
 
@@ -38,6 +40,7 @@ impl RedisFactory {
             configured: Mutex::default(),
             prefix: prefix.to_owned(),
             ca_file: None,
+            tls: RedisTls::default(),
             options,
         };
         factory.configure(shards)?;
@@ -48,6 +51,12 @@ impl RedisFactory {
     #[must_use]
     pub fn with_ca_file(self, ca_file: Option<PathBuf>) -> Self {
         Self { ca_file, ..self }
+    }
+
+    /// Reaches shards that only the topology knows with these certificates.
+    #[must_use]
+    pub fn with_tls(self, tls: RedisTls) -> Self {
+        Self { tls, ..self }
     }
 
     /// Goes by another configuration from now on, which is checked first. What is connected stays; what connects from now
@@ -83,9 +92,11 @@ impl RedisFactory {
         if url.is_empty() {
             return Err("this gateway is not configured to reach it, and the topology has no URL".to_owned());
         }
+        let encrypted = TLS.iter().any(|scheme| url.expose().starts_with(scheme));
         let config = RedisShardConfig {
             prefix: self.prefix.clone(),
-            ca_file: self.ca_file.clone().filter(|_| url.expose().starts_with(TLS)),
+            ca_file: self.ca_file.clone().filter(|_| encrypted),
+            tls: self.tls.clone(),
             ..RedisShardConfig::new(url.expose())
         };
         Connector::new(&config, self.options.command_timeout).map_err(|error| error.to_string())

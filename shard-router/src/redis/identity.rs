@@ -34,7 +34,8 @@ pub(super) fn was_promoted(run: &Incarnation) -> bool {
     run.as_str().contains(PROMOTED_FROM)
 }
 
-fn text(answer: Value) -> Result<String, String> {
+/// The text that INFO answers.
+pub(super) fn text(answer: Value) -> Result<String, String> {
     match answer {
         Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Value::VerbatimString { text, .. } => Ok(text),

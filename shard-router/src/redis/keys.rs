@@ -136,6 +136,11 @@ impl Keys {
         format!("{}:drain", self.prefix)
     }
 
+    /// A key that never exists, and a Pub/Sub channel that nobody is subscribed to.
+    pub(super) fn rehearsal(&self) -> String {
+        format!("{}:rehearsal", self.prefix)
+    }
+
     /// The channel that a Pub/Sub channel belongs to.
     pub(super) fn channel_of_topic<'a>(&self, topic: &'a str) -> Option<&'a str> {
         let (_, rest) = self.partition_and_rest(topic)?;

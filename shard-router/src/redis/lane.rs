@@ -13,11 +13,13 @@ use tokio::time::Instant;
 use super::connection::{Broken, Connection, pipeline};
 use super::context::TaskContext;
 use super::health::ConnectionState;
+use super::memory::MemoryLimits;
 use super::queue::{self, Queue, Requests};
 use super::upkeep::{self, Life};
-use super::{reply, scripts};
+use super::{grants, reply, scripts};
 use crate::shard::ShardError;
 use crate::shard::intent::Intent;
+use crate::topology::ShardId;
 
 /// Requests in one pipeline at most: enough to make round trips cheap, few enough that the first does not wait long
 /// for the answer of the last.
@@ -114,6 +116,8 @@ impl Life for LaneTask {
         intent: Intent,
     ) -> impl Future<Output = Result<Established, ConnectionState>> + Send + use<> {
         let connector = Arc::clone(&self.context.connector);
+        // One of them is enough to ask.
+        let asks = (self.slot == 0).then(|| self.context.shard.clone());
         async move {
             let ended = Arc::new(Notify::new());
             let notify = Arc::clone(&ended);
@@ -123,10 +127,12 @@ impl Life for LaneTask {
                 }
             };
             let mut connection = connector.connect_trusted(&intent, push).await?;
-            let loaded = connection
-                .run_all(scripts::load_for_data(), connector.deadline())
-                .await;
-            loaded.map_err(ConnectionState::Down)?;
+            let rehearsal = grants::for_data(&connector.keys);
+            let prepared = connection.prepare(scripts::load_for_data(), rehearsal, connector.deadline());
+            prepared.await.map_err(ConnectionState::Down)?;
+            if let Some(shard) = asks {
+                warn_of_eviction(&shard, &mut connection, connector.deadline()).await;
+            }
             Ok(Established { connection, ended })
         }
     }
@@ -159,7 +165,7 @@ impl LaneTask {
         loop {
             let worked = tokio::select! {
                 biased;
-                _ = intent.changed() => return "the trusted run changed".to_owned(),
+                _ = intent.changed() => return "the trusted run, or the primary, has become another one".to_owned(),
                 () = ended.notified() => return "the server closed the connection".to_owned(),
                 count = requests.take(&mut batch, BATCH) => {
                     if count == 0 {
@@ -192,7 +198,7 @@ impl LaneTask {
         self.context.metrics.round_trip(now.elapsed());
         match answers {
             Ok(answers) => {
-                let demoted = answers.iter().any(reply::is_from_replica);
+                let ends = self.look_at(&answers);
                 let mut answers = answers.into_iter();
                 for (request, count) in batch.into_iter().zip(counts) {
                     request.answer(Ok(match count {
@@ -200,10 +206,7 @@ impl LaneTask {
                         Some(count) => Answers::Several(answers.by_ref().take(count).collect()),
                     }));
                 }
-                if demoted {
-                    return Err(Broken::Ended("the server has become a replica".to_owned()));
-                }
-                Ok(())
+                ends.map_or(Ok(()), |why| Err(Broken::Ended(why.to_owned())))
             }
             Err(broken) => {
                 for request in batch {
@@ -212,6 +215,38 @@ impl LaneTask {
                 Err(broken)
             }
         }
+    }
+}
+
+impl LaneTask {
+    /// Why the connection must not be used any more, from what the server answered.
+    fn look_at(&self, answers: &[Value]) -> Option<&'static str> {
+        if answers.iter().any(reply::is_full) && self.context.complaints.are_due() {
+            tracing::warn!(
+                shard = %self.context.shard,
+                "the server is full (maxmemory): it refuses publications until it has room again"
+            );
+        }
+        if answers.iter().any(reply::is_from_replica) {
+            return Some("the server has become a replica");
+        }
+        let denied = answers.iter().any(reply::is_denied);
+        denied.then_some("the Redis user lacks a permission")
+    }
+}
+
+/// Warns if the server may throw away what is needed.
+async fn warn_of_eviction(shard: &ShardId, connection: &mut Connection, deadline: Instant) {
+    let Ok(answer) = connection.ask(MemoryLimits::question(), deadline).await else {
+        return;
+    };
+    let limits = MemoryLimits::read(answer);
+    if let Some(policy) = limits.as_ref().and_then(MemoryLimits::dangerous_policy) {
+        tracing::warn!(
+            %shard,
+            policy,
+            "maxmemory-policy lets the server evict streams, positions and owner records: set it to noeviction"
+        );
     }
 }
 

@@ -179,7 +179,7 @@ impl LinkTask {
         loop {
             let worked = tokio::select! {
                 biased;
-                _ = intent.changed() => return "the trusted run changed".to_owned(),
+                _ = intent.changed() => return "the trusted run, or the primary, has become another one".to_owned(),
                 () = inbox.closed() => return ended(inbox),
                 // A busy link is tried too: that messages come says nothing of what waits for an answer.
                 () = tokio::time::sleep_until(next_check) => {

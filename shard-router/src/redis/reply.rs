@@ -50,6 +50,20 @@ pub(super) fn is_from_replica(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "READONLY")
 }
 
+/// Whether the user lacks a permission: what else is missing shows when the connection is made anew.
+pub(super) fn is_denied(value: &Value) -> bool {
+    let Value::ServerError(error) = value else {
+        return false;
+    };
+    let of_script = |details: &str| details.contains("The user executing the script");
+    error.code() == "NOPERM" || error.details().is_some_and(of_script)
+}
+
+/// Whether the server is full.
+pub(super) fn is_full(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if error.code() == "OOM")
+}
+
 /// What went wrong with a connection, in words that hold no secrets: the library's errors never repeat the URL.
 pub(super) fn words(error: &RedisError) -> String {
     error.to_string()

@@ -17,7 +17,7 @@ use crate::shard::envelope;
 use crate::shard::{
     Announcement, HistoryRange, HistoryRequest, PositionRequest, PresenceEntry, PublishRequest, StreamLimits,
 };
-use crate::topology::{Generation, Token};
+use crate::topology::{DeploymentId, Generation, Token};
 
 /// A script, and the name by which the server knows it.
 struct Script {
@@ -56,10 +56,12 @@ static RESTORE: LazyLock<Script> = script!("target", "restore");
 static RESTORE_STREAM: LazyLock<Script> = script!("target", "restore_stream");
 static RESTORE_MEMBERS: LazyLock<Script> = script!("target", "restore_members");
 static DROP_MEMBER: LazyLock<Script> = script!("target", "drop_member");
+static NOTE: LazyLock<Script> = script!("note");
+static REHEARSE: LazyLock<Script> = script!("rehearse");
 
-/// The commands that load what a command lane needs.
-pub(super) fn load_for_data() -> Vec<Cmd> {
-    let scripts: [&Script; 8] = [
+/// What a command lane needs.
+fn for_data() -> [&'static Script; 9] {
+    [
         &PUBLISH,
         &ANNOUNCE,
         &HISTORY,
@@ -68,13 +70,13 @@ pub(super) fn load_for_data() -> Vec<Cmd> {
         &ENTER,
         &LEAVE,
         &PRESENCE,
-    ];
-    scripts.map(load).into()
+        &REHEARSE,
+    ]
 }
 
-/// The commands that load what a coordinator needs.
-pub(super) fn load_for_admin() -> Vec<Cmd> {
-    let scripts: [&Script; 9] = [
+/// What a coordinator needs.
+fn for_admin() -> [&'static Script; 11] {
+    [
         &FENCE,
         &WIPE,
         &CLEAN,
@@ -84,8 +86,19 @@ pub(super) fn load_for_admin() -> Vec<Cmd> {
         &RESTORE_STREAM,
         &RESTORE_MEMBERS,
         &DROP_MEMBER,
-    ];
-    scripts.map(load).into()
+        &NOTE,
+        &REHEARSE,
+    ]
+}
+
+/// The commands that load what a command lane needs.
+pub(super) fn load_for_data() -> Vec<Cmd> {
+    for_data().map(load).into()
+}
+
+/// The commands that load what a coordinator needs.
+pub(super) fn load_for_admin() -> Vec<Cmd> {
+    for_admin().map(load).into()
 }
 
 fn load(script: &Script) -> Cmd {
@@ -276,6 +289,22 @@ pub(super) fn fence(keys: &Keys, partition: Partition, command: &FenceCommand) -
     call
 }
 
+/// Notes an admission.
+pub(super) fn note_admitted(keys: &Keys, generation: Generation, deployment: DeploymentId) -> Cmd {
+    let mut command = call(&NOTE, &[keys.admitted(), keys.deployment()]);
+    command.arg(generation.0).arg(deployment.to_string());
+    command
+}
+
+/// Tries `commands`, in which `@` stands for a key, in a way that changes nothing.
+pub(super) fn rehearse(keys: &Keys, commands: &[&[&str]]) -> Cmd {
+    let mut command = call(&REHEARSE, &[keys.rehearsal()]);
+    for words in commands {
+        command.arg(words.len()).arg(*words);
+    }
+    command
+}
+
 /// Asks for a partition's owner record.
 pub(super) fn owner(keys: &Keys, partition: Partition) -> Cmd {
     let mut command = ::redis::cmd("HMGET");
@@ -305,4 +334,28 @@ fn member_keys(keys: &Keys, partition: Partition, channel: &str) -> [String; 4] 
 fn millis(duration: Duration) -> u64 {
     const CENTURY: u64 = 100 * 366 * 24 * 3600 * 1000;
     u64::try_from(duration.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
+}
+
+#[cfg(test)]
+pub(super) mod testing {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The commands that the scripts of a command lane call, and those of a coordinator's.
+    pub(in crate::redis) fn called() -> [BTreeSet<String>; 2] {
+        [called_in(&for_data()), called_in(&for_admin())]
+    }
+
+    fn called_in(scripts: &[&Script]) -> BTreeSet<String> {
+        let calls = scripts
+            .iter()
+            .flat_map(|script| script.code.split("redis.call(").skip(1));
+        let names = calls.flat_map(|call| match call.strip_prefix('\'') {
+            Some(rest) => vec![rest.split('\'').next().unwrap_or_default()],
+            // The one that is an argument.
+            None => vec!["XRANGE", "XREVRANGE"],
+        });
+        names.map(str::to_owned).collect()
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::{Cmd, Value};
 use campanile_common::message::ClientInfo;
@@ -16,6 +17,7 @@ use super::context::TaskContext;
 use super::health::Health;
 use super::lane::Lane;
 use super::link::{Change, Link};
+use super::watching::Watching;
 use super::{reply, scripts};
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord, OwnerState};
 use crate::partition::Partition;
@@ -36,6 +38,7 @@ pub struct RedisShard {
     health: Arc<Health>,
     metrics: Arc<ShardMetrics>,
     intent: watch::Sender<Intent>,
+    takeovers: watch::Sender<u64>,
     lanes: Vec<Lane>,
     links: Arc<[Link]>,
 }
@@ -59,6 +62,7 @@ impl RedisShard {
             metrics: Arc::clone(&metrics),
             intent: intent.subscribe(),
             options,
+            complaints: Arc::default(),
         };
         let link = |lane: u8| {
             Link::open(
@@ -68,6 +72,14 @@ impl RedisShard {
                 Arc::clone(events),
             )
         };
+        let takeovers = watch::Sender::new(0);
+        let watching = Watching {
+            shard: id.clone(),
+            connector: Arc::clone(&connector),
+            intent: intent.clone(),
+            takeovers: takeovers.clone(),
+        };
+        tokio::spawn(watching.run());
         Self {
             lanes: (0..lanes)
                 .map(|lane| Lane::open(&context, usize::from(lane)))
@@ -79,6 +91,7 @@ impl RedisShard {
             health,
             metrics,
             intent,
+            takeovers,
         }
     }
 
@@ -198,6 +211,14 @@ impl Shard for RedisShard {
     fn close(&self) {
         Intent::close(&self.intent);
         self.sessions.close();
+    }
+
+    fn takeovers(&self) -> watch::Receiver<u64> {
+        self.takeovers.subscribe()
+    }
+
+    fn takeover_delay(&self) -> Duration {
+        self.connector.dialer().down_after()
     }
 
     fn publish(&self, partition: Partition, request: PublishRequest) -> ShardFuture<PublishOutcome> {

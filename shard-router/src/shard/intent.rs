@@ -11,6 +11,8 @@ pub(crate) struct Intent {
     pub(crate) trusted: Option<Incarnation>,
     /// The generation at which it was admitted.
     pub(crate) admitted: Generation,
+    /// How often another server has taken over, as far as is known: connections are made anew.
+    pub(crate) takeovers: u64,
     /// All tasks are to end.
     pub(crate) closed: bool,
 }
@@ -22,12 +24,17 @@ impl Intent {
             let next = Self {
                 trusted,
                 admitted,
-                closed: intent.closed,
+                ..intent.clone()
             };
             let changed = *intent != next;
             *intent = next;
             changed
         });
+    }
+
+    /// Notes that another server has taken over.
+    pub(crate) fn take_over(intent: &watch::Sender<Self>) {
+        intent.send_modify(|intent| intent.takeovers += 1);
     }
 
     /// Notes the end.

@@ -5,12 +5,14 @@
 //! `…:messages:<gateway>`. Expiry goes by the server's clock alone.
 //!
 //! The server must keep every acknowledged change (`appendfsync always`): a store that forgets the last generation
-//! would hand it out again.
+//! would hand it out again. Where Sentinels watch over it, changes and tokens are waited for until a replica has them.
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ::redis::IntoConnectionInfo as _;
+use ::redis::RedisResult;
+use ::redis::aio::MultiplexedConnection;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -19,7 +21,7 @@ use tokio::time::timeout;
 use super::{
     GatewayId, GatewayReport, MESSAGES_HELD, REGISTRATION_TTL, StoreError, StoreFuture, TopologyStore,
 };
-use crate::redis::{RedisConfigError, open_client};
+use crate::redis::{Dialer, RedisConfigError, RedisTls, count_takeovers, open_dialer};
 use crate::topology::{Token, Topology};
 
 mod backoff;
@@ -37,13 +39,18 @@ use subscriber::{Listen, Subscriber};
 /// How many gateways of this process may ask to listen at the same time; one does, once, when it starts.
 const LISTEN_REQUESTS: usize = 16;
 
+/// How long a change waits for a replica: many times what one that keeps up takes.
+const REPLICATION_MILLIS: u64 = 100;
+
 /// Where the store is and how it is used. No `Debug`: the URL holds a password.
 #[derive(Clone)]
 pub struct RedisStoreConfig {
-    /// `redis://` or `rediss://`, with user, password and database as needed.
+    /// A server, or Sentinels: see [`RedisPlace`](crate::redis::RedisPlace).
     pub url: String,
-    /// PEM file with the certificates that sign the server's; `None`: those that browsers trust.
+    /// PEM file with the certificates that sign the server's; `None`: those of `tls`.
     pub ca_file: Option<PathBuf>,
+    /// How connections are encrypted if the URL says that they are.
+    pub tls: RedisTls,
     /// What every key and channel begins with, so that deployments can share a server.
     pub prefix: String,
     /// How long a command may take, waiting for a connection included.
@@ -59,9 +66,29 @@ impl RedisStoreConfig {
         Self {
             url: url.to_owned(),
             ca_file: None,
+            tls: RedisTls::default(),
             prefix: "campanile".to_owned(),
             command_timeout: Duration::from_secs(2),
             registration_ttl: REGISTRATION_TTL,
+        }
+    }
+}
+
+/// How connections to the server are made.
+#[derive(Clone, Debug)]
+struct Way {
+    dialer: Dialer,
+    /// Counts how often another server has taken over: connections to the one before are of no use then.
+    takeovers: watch::Receiver<u64>,
+    /// How long anything may take.
+    timeout: Duration,
+}
+
+impl Way {
+    /// Waits until another server has taken over.
+    async fn taken_over(&mut self) {
+        if self.takeovers.changed().await.is_err() {
+            pending::<()>().await;
         }
     }
 }
@@ -75,6 +102,8 @@ pub struct RedisStore {
     connection: Connection,
     changes: watch::Sender<u64>,
     listen: mpsc::Sender<Listen>,
+    /// Whether a replica may take the server's place, so that what must not be forgotten is given it first.
+    has_replicas: bool,
     command_timeout: Duration,
     registration_ttl: Duration,
     /// Ended when the store is dropped.
@@ -88,14 +117,20 @@ impl RedisStore {
     ///
     /// If the URL is not understood, or its certificates cannot be read. An unreachable server is none: it may come.
     pub fn open(config: RedisStoreConfig) -> Result<Self, RedisConfigError> {
-        let info = config.url.into_connection_info()?;
-        let client = open_client(info, config.ca_file.as_deref())?;
+        let dialer = open_dialer(&config.url, config.ca_file, &config.tls)?;
         let keys = Keys::new(&config.prefix);
         let mut tasks = JoinSet::new();
-        let connection = Connection::start(client.clone(), config.command_timeout, &mut tasks);
+        let takeovers = watch::Sender::new(0);
+        let way = Way {
+            dialer: dialer.clone(),
+            takeovers: takeovers.subscribe(),
+            timeout: config.command_timeout,
+        };
+        tasks.spawn(count_takeovers(dialer, config.command_timeout, takeovers));
+        let connection = Connection::start(way.clone(), &mut tasks);
         let changes = watch::Sender::new(0);
         let (listen, requests) = mpsc::channel(LISTEN_REQUESTS);
-        let subscriber = Subscriber::new(client, keys.clone(), changes.clone(), config.command_timeout);
+        let subscriber = Subscriber::new(way.clone(), keys.clone(), changes.clone());
         tasks.spawn(subscriber.run(requests));
         tasks.spawn(poll::run(connection.clone(), keys.clone(), changes.clone()));
         Ok(Self {
@@ -104,10 +139,22 @@ impl RedisStore {
             connection,
             changes,
             listen,
+            has_replicas: way.dialer.has_sentinels(),
             command_timeout: config.command_timeout,
             registration_ttl: config.registration_ttl,
             _tasks: tasks,
         })
+    }
+
+    /// Waits for a moment until a replica has what was just written, if there may be one: a failover then takes over what
+    /// was acknowledged. Without a replica within reach it goes on: nothing better can be had.
+    async fn hand_on(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        if self.has_replicas {
+            let mut wait = ::redis::cmd("WAIT");
+            wait.arg(1).arg(REPLICATION_MILLIS);
+            let _replicas: i64 = wait.query_async(connection).await?;
+        }
+        Ok(())
     }
 
     fn ttl_millis(&self) -> u64 {
@@ -165,7 +212,11 @@ impl TopologyStore for RedisStore {
             call.arg(next.generation.0).arg(next.change_id).arg(next.encode());
             call.arg(&self.keys.changes);
             self.connection
-                .run(async |connection| call.invoke_async(connection).await)
+                .run(async |connection| {
+                    let done = call.invoke_async(connection).await?;
+                    self.hand_on(connection).await?;
+                    Ok(done)
+                })
                 .await
         })
     }
@@ -244,7 +295,11 @@ impl TopologyStore for RedisStore {
             command.arg(&self.keys.token);
             let token = self
                 .connection
-                .run(async |connection| command.query_async(connection).await)
+                .run(async |connection| {
+                    let token = command.query_async(connection).await?;
+                    self.hand_on(connection).await?;
+                    Ok(token)
+                })
                 .await;
             token.map(Token)
         })

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::id::{Generation, Incarnation};
 
-/// Where a shard is and how to get in: `redis://…`, `rediss://…`, or `memory:` for one in the gateways' own process.
+/// Where a shard is and how to get in: `redis://…`, `redis+sentinel://…`, both with `rediss` for TLS, or `memory:` for one in the gateways' own process.
 /// Shows neither user nor password. Empty: as each gateway is configured.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -95,6 +95,13 @@ impl ShardUrl {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether Sentinels may put a replica into its server's place.
+    #[must_use]
+    pub fn may_fail_over(&self) -> bool {
+        let scheme = self.0.split("://").next();
+        scheme.is_some_and(|scheme| scheme.ends_with("+sentinel"))
     }
 
     /// Whether it says nothing.

@@ -43,7 +43,7 @@ pub(super) enum ChangeCommand {
     Add {
         /// Its name, which it keeps for its life
         name: String,
-        /// redis://user:password@host:port/db, or rediss:// with TLS; `-` reads it from standard input
+        /// redis://user:password@host:port/db, redis+sentinel://user:password@host:port,host:port/service, or rediss for redis in either: TLS; `-` reads it from standard input
         #[arg(value_name = "URL")]
         redis: String,
         /// Its share of the channels relative to the others'

@@ -46,6 +46,16 @@ section! {
         pub password: String,
         /// The database, for addresses that do not say.
         pub db: u32,
+        /// Sentinels, as `host:port`, in the place of `address`: what they watch becomes the shard `redis-1`.
+        pub sentinel_address: TextList,
+        /// What they call it.
+        pub sentinel_master_name: String,
+        /// The user on the Sentinels.
+        pub sentinel_user: String,
+        /// The password on the Sentinels.
+        pub sentinel_password: String,
+        /// How these connections are encrypted.
+        pub tls: EngineTls,
         /// How long a presence entry stays without being refreshed: so long the clients of a killed gateway seem present.
         pub presence_ttl: HumanDuration,
     }
@@ -59,8 +69,58 @@ impl Default for EngineRedis {
             user: String::new(),
             password: String::new(),
             db: 0,
+            sentinel_address: TextList::default(),
+            sentinel_master_name: String::new(),
+            sentinel_user: String::new(),
+            sentinel_password: String::new(),
+            tls: EngineTls::default(),
             presence_ttl: HumanDuration::from_secs(60),
         }
+    }
+}
+
+section! {
+    /// `engine.redis.tls`: Centrifugo's words for what `redis.tls` says.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct EngineTls {
+        /// Encrypts the connections to `engine.redis.address` and `engine.redis.sentinel_address`.
+        pub enabled: bool,
+        /// For an empty `redis.tls.server_ca_pem`.
+        pub server_ca_pem: String,
+        /// For an empty `redis.tls.cert_pem`.
+        pub cert_pem: String,
+        /// For an empty `redis.tls.key_pem`.
+        pub key_pem: String,
+        /// For an empty `redis.tls.server_name`.
+        pub server_name: String,
+    }
+}
+
+section! {
+    /// `redis`: what all connections to Redis have in common.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct Redis {
+        /// How connections are encrypted whose URLs begin with `rediss`.
+        pub tls: RedisTls,
+    }
+}
+
+section! {
+    /// `redis.tls`: how connections to Redis are encrypted.
+    #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+    #[serde(default)]
+    pub struct RedisTls {
+        /// The certificates that sign those of servers and Sentinels: the path of a PEM file, or the PEM itself, or its base64;
+        /// empty: those that browsers trust.
+        pub server_ca_pem: String,
+        /// The certificate that is shown to servers which want one of their clients, in the same forms.
+        pub cert_pem: String,
+        /// Its private key, without a password, in the same forms.
+        pub key_pem: String,
+        /// The name that the servers' certificates are for; empty: the host that is connected to.
+        pub server_name: String,
     }
 }
 
@@ -92,13 +152,15 @@ section! {
     pub struct Shard {
         /// Unique, and kept for the shard's life, wherever it moves.
         pub name: String,
-        /// `redis://user:password@host:port/db`, `rediss://…` for TLS.
+        /// `redis://user:password@host:port/db`, or with Sentinels `redis+sentinel://user:password@host:port,host:port/service/db`;
+        /// with `rediss` for `redis` in either: TLS.
         pub url: String,
-        /// PEM file with the certificates that sign the server's; empty: those that browsers trust.
+        /// PEM file with the certificates that sign the server's; empty: `redis.tls.server_ca_pem`.
         pub ca_file: String,
         /// Its share of the channels relative to the others'.
         pub weight: u32,
-        /// It never loses what it acknowledged (`appendfsync always`): positions survive its restart.
+        /// It never loses what it acknowledged (`appendfsync always`): positions survive its restart. Not with
+        /// Sentinels.
         pub durable: bool,
     }
 }
@@ -122,7 +184,7 @@ section! {
     pub struct Cluster {
         /// URL of the Redis with the topology, which must be durable; empty: the first shard, with a warning.
         pub store: String,
-        /// PEM file with the certificates that sign the store's; empty: those that browsers trust.
+        /// PEM file with the certificates that sign the store's; empty: `redis.tls.server_ca_pem`.
         pub store_ca_file: String,
         /// The same for shards that `shards` does not list: those that were added by a command or found in the DNS.
         pub shards_ca_file: String,
@@ -138,7 +200,7 @@ section! {
         /// The name in the DNS of `cluster.shards_managed_by: dns`.
         pub dns: Dns,
         /// How long a shard may be unreachable before its partitions are opened at others, without their history; `0s`: for
-        /// ever.
+        /// ever. With Sentinels, their `down-after-milliseconds` is added.
         pub evict_after: HumanDuration,
         /// `keep`; or `drop`: streams do not move with their partitions; live subscribers lose nothing, who returns later is told
         /// `recovered: false`.
@@ -183,7 +245,8 @@ section! {
         pub kind: String,
         /// The shards' port with `a`.
         pub port: u16,
-        /// What becomes a shard's URL; `{host}` and `{port}` are replaced. The place for credentials, `rediss://` and a database.
+        /// What becomes a shard's URL; `{host}`, `{port}` and `{name}` (the shard's) are replaced. The place for credentials, Sentinels,
+        /// `rediss://` and a database.
         pub url: String,
         /// What `shards[].durable` says of each.
         pub durable: bool,

@@ -100,7 +100,7 @@ fn shard(name: &str) -> RedisShard {
     let options = UrlTemplate::parse("redis://{host}:{port}").unwrap();
     RedisShard {
         id: ShardId::new(name),
-        url: options.fill(name, 6379).unwrap(),
+        url: options.fill(name, name, 6379).unwrap(),
         ca_file: None,
         weight: 1,
         durable: false,

@@ -57,6 +57,11 @@ fn topology(first: PartitionState, second: PartitionState) -> Topology {
     topology
 }
 
+fn behind_sentinel(mut topology: Topology) -> Topology {
+    topology.shards.get_mut(&us()).unwrap().url = ShardUrl::new("redis+sentinel://host/service");
+    topology
+}
+
 fn durable(mut topology: Topology) -> Topology {
     topology.shards.get_mut(&us()).unwrap().durable = true;
     topology
@@ -127,6 +132,12 @@ fn each_situation_has_its_action() {
             "durable, but a replica was promoted",
             durable(settled()),
             promoted(seen("b", Some(10), &[])),
+            admit(false),
+        ),
+        (
+            "durable, but behind Sentinel, where a replica may have been promoted and restarted",
+            behind_sentinel(durable(settled())),
+            seen("b", Some(10), &[]),
             admit(false),
         ),
         (

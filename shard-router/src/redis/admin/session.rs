@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::redis::connection::{Connection, Connector, pipeline};
-use crate::redis::{reply, scripts};
+use crate::redis::{grants, reply, scripts};
 use crate::shard::ShardError;
 use crate::topology::Incarnation;
 
@@ -54,8 +54,11 @@ impl Sessions {
             return Ok(Session { connection, sessions });
         }
         let mut connection = self.connector.connect_to(run, deadline).await?;
-        let loaded = connection.run_all(scripts::load_for_admin(), deadline).await;
-        loaded.map_err(ShardError::Unavailable)?;
+        let rehearsal = grants::for_admin(&self.connector.keys);
+        let prepared = connection
+            .prepare(scripts::load_for_admin(), rehearsal, deadline)
+            .await;
+        prepared.map_err(ShardError::Unavailable)?;
         Ok(Session {
             connection,
             sessions: Arc::clone(self),

@@ -1,6 +1,6 @@
 -- KEYS: owner, dirty, stream, meta
 -- ARGV: the position's TTL, new epoch, XRANGE or XREVRANGE, its two ends, how many ('' all, 0 the position alone)
-local epoch, offset = position(KEYS[4], KEYS[3], ARGV[2])
+local epoch, offset = position(KEYS[4], KEYS[3], ARGV[2], true)
 keep(KEYS[4], KEYS[3], ARGV[1])
 local entries = {}
 if ARGV[6] == '' then

@@ -37,8 +37,9 @@ end
 -- A full server refuses a script's first write or none, and only if that write needs memory. So each script that adds
 -- something begins with a write that does.
 
--- Makes sure that a stream has a valid epoch. Returns the epoch and the top offset as text.
-local function position(meta, stream, new_epoch)
+-- Makes sure that a stream has a valid epoch. Returns the epoch and the top offset as text. `reads` is set where nothing
+-- is going to be added: an epoch that takes another's place takes no memory, so a full server is not asked.
+local function position(meta, stream, new_epoch, reads)
   local known = redis.call('HMGET', meta, 'e', 'o', 'f')
   if not known[1] then
     redis.call('HSET', meta, 'e', new_epoch, 'o', '0', 'f', floor)
@@ -47,6 +48,9 @@ local function position(meta, stream, new_epoch)
     end
     return new_epoch, '0'
   elseif known[3] ~= floor then
+    if reads then
+      redis.call('PERSIST', meta)
+    end
     redis.call('HSET', meta, 'e', new_epoch, 'f', floor)
     return new_epoch, known[2]
   end

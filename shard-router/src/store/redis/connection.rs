@@ -6,13 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::Way;
 use super::backoff::Backoff;
+use crate::redis::{Dialed, MemoryLimits};
 use crate::store::StoreError;
 
 /// A handle to the connection; clones share it.
@@ -39,14 +41,14 @@ struct Live {
 
 impl Connection {
     /// Starts to connect, and to keep connected, in one of `tasks`.
-    pub(super) fn start(client: Client, timeout: Duration, tasks: &mut JoinSet<()>) -> Self {
+    pub(super) fn start(way: Way, tasks: &mut JoinSet<()>) -> Self {
         let (publish, live) = watch::channel(None);
         let shared = Arc::new(Shared {
-            timeout,
+            timeout: way.timeout,
             status: Mutex::new(Err("not connected yet".to_owned())),
             broken: watch::Sender::new(0),
         });
-        tasks.spawn(keep_connected(client, Arc::clone(&shared), publish));
+        tasks.spawn(keep_connected(way, Arc::clone(&shared), publish));
         Self { shared, live }
     }
 
@@ -111,35 +113,77 @@ impl Shared {
     }
 }
 
-async fn keep_connected(client: Client, shared: Arc<Shared>, publish: watch::Sender<Option<Live>>) {
+async fn keep_connected(mut way: Way, shared: Arc<Shared>, publish: watch::Sender<Option<Live>>) {
     let mut backoff = Backoff::new();
     let mut broken = shared.broken.subscribe();
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(shared.timeout))
-        .set_response_timeout(Some(shared.timeout));
     let mut reachable = true;
     for serial in 1.. {
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let failed = match timeout(shared.timeout, connecting).await {
-            Ok(Ok(connection)) => {
+        way.takeovers.mark_unchanged();
+        let failed = match timeout(shared.timeout, connect(&way)).await {
+            Ok(Ok(Dialed {
+                redis,
+                driver: _driver,
+            })) => {
                 info!("connected to the topology store");
                 reachable = true;
                 backoff.reset();
                 *shared.status.lock() = Ok(());
-                publish.send_replace(Some(Live { serial, connection }));
-                if broken.wait_for(|latest| *latest >= serial).await.is_err() {
-                    return;
+                publish.send_replace(Some(Live {
+                    serial,
+                    connection: redis,
+                }));
+                tokio::select! {
+                    over = async { broken.wait_for(|latest| *latest >= serial).await.is_err() } => {
+                        if over {
+                            return;
+                        }
+                    }
+                    () = way.taken_over() => {
+                        *shared.status.lock() = Err("another server has taken over".to_owned());
+                    }
                 }
                 publish.send_replace(None);
                 shared.status.lock().clone().err().unwrap_or_default()
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => error,
             Err(_) => "no connection in time".to_owned(),
         };
         if std::mem::replace(&mut reachable, false) {
             warn!(error = failed, "lost the topology store");
         }
         *shared.status.lock() = Err(failed);
-        backoff.wait().await;
+        tokio::select! {
+            () = backoff.wait() => {}
+            () = way.taken_over() => {}
+        }
+    }
+}
+
+/// Connects to the server, which must be a primary if Sentinels have named it.
+async fn connect(way: &Way) -> Result<Dialed, String> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(way.timeout));
+    let mut dialed = way.dialer.connect(config).await?;
+    if way.dialer.has_sentinels() {
+        let mut question = redis::cmd("INFO");
+        question.arg("replication");
+        let info: RedisResult<String> = question.query_async(&mut dialed.redis).await;
+        let info = info.map_err(|error| error.to_string())?;
+        if !info.lines().any(|line| line.trim() == "role:master") {
+            return Err("the server that Sentinel names is not a primary (yet)".to_owned());
+        }
+    }
+    warn_of_eviction(&mut dialed.redis).await;
+    Ok(dialed)
+}
+
+/// Warns if the server may throw the topology away. One that does not say is believed to do it right.
+async fn warn_of_eviction(connection: &mut MultiplexedConnection) {
+    let answer = connection.send_packed_command(&MemoryLimits::question()).await;
+    let limits = answer.ok().and_then(MemoryLimits::read);
+    if let Some(policy) = limits.as_ref().and_then(MemoryLimits::dangerous_policy) {
+        warn!(
+            policy,
+            "maxmemory-policy lets the topology store evict the topology: set it to noeviction"
+        );
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use metrics::Counter;
+use redis::Msg;
 use redis::aio::{PubSubSink, PubSubStream};
-use redis::{Client, Msg};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
+use super::Way;
 use super::backoff::Backoff;
 use super::keys::Keys;
 use crate::store::{GatewayId, messages_dropped};
@@ -31,10 +32,9 @@ pub(super) struct Listen {
 /// Keeps the Pub/Sub connection and hands out what it brings.
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    client: Client,
+    way: Way,
     keys: Keys,
     changes: watch::Sender<u64>,
-    timeout: Duration,
     listeners: Vec<Listener>,
     dropped: Counter,
 }
@@ -49,13 +49,12 @@ struct Listener {
 struct Broken(String);
 
 impl Subscriber {
-    pub(super) fn new(client: Client, keys: Keys, changes: watch::Sender<u64>, timeout: Duration) -> Self {
+    pub(super) fn new(way: Way, keys: Keys, changes: watch::Sender<u64>) -> Self {
         let dropped = messages_dropped();
         Self {
-            client,
+            way,
             keys,
             changes,
-            timeout,
             listeners: Vec::new(),
             dropped,
         }
@@ -75,15 +74,20 @@ impl Subscriber {
                 }
                 Err(Broken(error)) => debug!(error, "no notifications from the store"),
             }
-            backoff.wait().await;
+            tokio::select! {
+                () = backoff.wait() => {}
+                () = self.way.taken_over() => {}
+            }
         }
     }
 
     /// Connects and subscribes all that is wanted so far.
     async fn connect(&mut self) -> Result<(PubSubSink, PubSubStream), Broken> {
         self.listeners.retain(|listener| !listener.sender.is_closed());
-        let connecting = self.in_time(self.client.get_async_pubsub());
-        let (mut sink, stream) = connecting.await?.split();
+        self.way.takeovers.mark_unchanged();
+        let connecting = timeout(self.way.timeout, self.way.dialer.pubsub()).await;
+        let connected = connecting.map_err(|_| late())?.map_err(Broken)?;
+        let (mut sink, stream) = connected.split();
         let mut channels = vec![self.keys.changes.as_str(), self.keys.messages.as_str()];
         channels.extend(self.listeners.iter().map(|listener| &*listener.channel));
         self.in_time(sink.subscribe(channels)).await?;
@@ -111,6 +115,7 @@ impl Subscriber {
                     let Some(request) = request else { return Ok(()) };
                     self.listen(&mut sink, request).await?;
                 }
+                () = self.way.taken_over() => return Err(Broken("another server has taken over".to_owned())),
                 _ = pings.tick() => self.in_time(sink.ping::<redis::Value>()).await.map(drop)?,
             }
         }
@@ -153,9 +158,13 @@ impl Subscriber {
     }
 
     async fn in_time<T>(&self, answer: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Broken> {
-        match timeout(self.timeout, answer).await {
+        match timeout(self.way.timeout, answer).await {
             Ok(answer) => answer.map_err(|error| Broken(error.to_string())),
-            Err(_) => Err(Broken("no answer in time".to_owned())),
+            Err(_) => Err(late()),
         }
     }
+}
+
+fn late() -> Broken {
+    Broken("no answer in time".to_owned())
 }
