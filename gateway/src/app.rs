@@ -47,10 +47,10 @@ use sockets::{Serving, Sockets};
 pub fn serve(sources: &Sources, json: bool) -> Exit {
     let checked = match check(sources) {
         Ok(checked) => checked,
-        Err(invalid) => return refuse(&invalid),
+        Err(invalid) => return refuse(&invalid, json),
     };
     if let Err(invalid) = check::find_store(&checked.config, sources) {
-        return refuse(&invalid);
+        return refuse(&invalid, json);
     }
     let level = logging::start(checked.config.log);
     let ended = runtime::Builder::new_multi_thread()
@@ -58,14 +58,14 @@ pub fn serve(sources: &Sources, json: bool) -> Exit {
         .build()
         .context("cannot start threads")
         .and_then(|runtime| runtime.block_on(run(sources, checked, level, json)));
-    ended.unwrap_or_else(|error| fail(&error))
+    ended.unwrap_or_else(|error| fail(&error, json))
 }
 
 /// Says why it could not go on: as of any other mistake in the configuration; else in the log, or where nothing is logged,
 /// by itself.
-fn fail(error: &anyhow::Error) -> Exit {
+fn fail(error: &anyhow::Error, json: bool) -> Exit {
     if let Some(invalid) = error.downcast_ref::<Invalid>() {
-        return refuse(invalid);
+        return refuse(invalid, json);
     }
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(error = format!("{error:#}"), "cannot go on");

@@ -291,7 +291,16 @@ async fn a_variable_or_a_flag_that_is_wrong_is_named() -> Result<()> {
         "{}",
         ended.said
     );
-    let ended = run(&["serve", "--set", "client.ping_intervall=25s"]).await?;
+    let wrong = ["serve", "--set", "client.ping_intervall=25s"];
+    for command in ["serve", "gentoken", "checkconfig"] {
+        let told = run(&[command, "--json", wrong[1], wrong[2]]).await?;
+        ensure!(
+            told.code == 10 && told.json()?.to_string().contains("did you mean"),
+            "{}",
+            told.out
+        );
+    }
+    let ended = run(&wrong).await?;
     assert_eq!(
         (ended.code, ended.said.as_str()),
         (

@@ -11,7 +11,10 @@ use super::{Cli, Exit};
 use crate::tls::fingerprint_of_file;
 
 /// The commit that this was built from, where whoever built it said so.
-const COMMIT: Option<&str> = option_env!("CAMPANILE_COMMIT");
+const COMMIT: Option<&str> = match option_env!("CAMPANILE_COMMIT") {
+    Some(commit) if !commit.is_empty() => Some(commit),
+    _ => None,
+};
 
 /// Which certificate.
 #[derive(Debug, Args)]

@@ -41,10 +41,14 @@ pub(super) fn fail(exit: Exit, json: bool, code: Option<u32>, message: &str) -> 
     exit
 }
 
-/// What must be changed in the configuration, a line for each.
+/// What must be changed in the configuration, a line for each; for scripts also on standard output.
 #[must_use]
-pub fn refuse(invalid: &Invalid) -> Exit {
-    for error in invalid.0.errors() {
+pub fn refuse(invalid: &Invalid, json: bool) -> Exit {
+    let errors: Vec<String> = invalid.0.errors().map(ToString::to_string).collect();
+    if json {
+        say(json!({ "error": { "code": null, "message": errors.join("; ") } }).to_string());
+    }
+    for error in errors {
         complain(&format!("error: {error}"));
     }
     invalid.0.kind().into()

@@ -63,7 +63,7 @@ impl fmt::Debug for CheckTokenArguments {
 pub fn generate_token(arguments: TokenArguments) -> Exit {
     let config = match Config::load(&arguments.config.sources()) {
         Ok((config, _)) => config,
-        Err(invalid) => return refuse(&invalid),
+        Err(invalid) => return refuse(&invalid, arguments.json),
     };
     let rules = match arguments.channel {
         Some(_) => config.auth.subscription(),
@@ -122,7 +122,7 @@ pub fn check_token(arguments: CheckTokenArguments) -> Exit {
     };
     let config = match Config::load(&arguments.config.sources()) {
         Ok((config, _)) => config,
-        Err(invalid) => return refuse(&invalid),
+        Err(invalid) => return refuse(&invalid, arguments.json),
     };
     if config.demo.is_some() {
         return fail(Exit::Configuration, arguments.json, None, NO_KEY);
