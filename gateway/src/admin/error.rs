@@ -1,6 +1,7 @@
 //! How a call fails: a status, and words for whoever reads the page.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use axum::Json;
@@ -43,6 +44,12 @@ impl Failure {
                 format!("too many attempts; try again in {seconds} s"),
             )
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -35,10 +35,12 @@ struct Report {
     shards: Option<Status>,
     /// What each shard holds; those that do not say are missing.
     loads: BTreeMap<String, Load>,
-    /// Every gateway that answered.
-    gateways: Vec<NodeInfo>,
+    /// Every gateway that answered; nothing where they could not be asked.
+    gateways: Option<Vec<NodeInfo>>,
     /// The names of those that did not.
     silent: Vec<String>,
+    /// Why they could not be asked, in words.
+    trouble: Option<String>,
 }
 
 /// What a shard holds, and does.
@@ -59,14 +61,19 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>, Query(seen): Query<Se
     };
     let parts = &admin.parts;
     let (shards, loads, gateways) = tokio::join!(parts.shards.status(query), admin.loads(), admin.gateways());
-    let gateways = gateways?;
+    let (gateways, trouble) = match gateways {
+        Ok(gateways) => (Some(gateways), None),
+        Err(failure) => (None, Some(failure.to_string())),
+    };
+    let silent = gateways.iter().flat_map(|gateways| &gateways.silent);
     let report = Report {
         now: parts.clock.now().as_millis(),
         readiness: parts.readiness.report(),
         shards: shards.ok(),
         loads,
-        gateways: gateways.nodes,
-        silent: gateways.silent.iter().map(name).collect(),
+        silent: silent.map(name).collect(),
+        gateways: gateways.map(|gateways| gateways.nodes),
+        trouble,
     };
     Ok(Json(report).into_response())
 }

@@ -26,7 +26,12 @@ let generation = 0;
 let failures = 0;
 let asked = 0;
 
+// The gateways as they were when they could last be asked.
+let gatewaysBefore = [];
+
 function show(report) {
+  report.gateways ??= gatewaysBefore;
+  gatewaysBefore = report.gateways;
   const { readiness, shards: status } = report;
   say($("where"), `on ${readiness.gateway}`);
   journal.show(report);
@@ -47,7 +52,7 @@ function pulse(kind, text) {
 async function ask() {
   try {
     const report = await calls.state(generation);
-    if (asked++ % CHANNELS === 0) await channels.refresh();
+    if (asked++ % CHANNELS === 0) await channels.refreshIfPossible();
     failures = 0;
     show(report);
     pulse("good", "live");
@@ -83,6 +88,7 @@ $("user-form").addEventListener("submit", (event) => {
 });
 
 document.addEventListener("visibilitychange", poll);
+calls.signals.addEventListener("changed", poll);
 
 start(
   () => {

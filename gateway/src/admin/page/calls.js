@@ -7,8 +7,8 @@ const PATIENCE = 10_000;
 
 let token = null;
 
-// Called when a session is over.
-export const ended = new EventTarget();
+// Says when a session has `ended`, and when the shards were `changed` from here.
+export const signals = new EventTarget();
 
 export class CallError extends Error {
   constructor(status, message) {
@@ -25,7 +25,7 @@ async function call(path, options = {}) {
   const body = await response.json().catch(() => null);
   if (response.ok) return body;
   const message = body?.error?.message ?? `The gateway answered with status ${response.status}.`;
-  if (response.status === 401 && path !== "login") ended.dispatchEvent(new Event("ended"));
+  if (response.status === 401 && path !== "login") signals.dispatchEvent(new Event("ended"));
   throw new CallError(response.status, message);
 }
 
@@ -51,7 +51,12 @@ export const channels = (pattern) => call(`channels?${new URLSearchParams({ patt
 export const inspect = (channel) => call(`channel?${new URLSearchParams({ channel })}`);
 export const disconnect = (user) => send("disconnect", JSON.stringify({ user }));
 export const plan = (change) => send("shards/plan", JSON.stringify(change));
-export const change = (generation, change) => send("shards/change", JSON.stringify({ generation, change }));
+
+export async function change(generation, change) {
+  const decided = await send("shards/change", JSON.stringify({ generation, change }));
+  signals.dispatchEvent(new Event("changed"));
+  return decided;
+}
 
 // `data` is JSON text and goes out as it is: reading it would round its numbers.
 export function publish(channel, data) {

@@ -46,12 +46,13 @@ function draw() {
   say($("channels-total"), found.total > sorted.length ? `${number(sorted.length)} of ${number(found.total)} shown` : `${number(found.total)} with subscribers`);
 }
 
-export async function refresh() {
+async function refresh() {
   found = await calls.channels(wanted());
   draw();
 }
 
-const soon = () => refresh().catch(() => {});
+// What cannot be told now stays as it was; the next time is soon.
+export const refreshIfPossible = () => refresh().catch(() => {});
 
 $("channels-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -62,7 +63,7 @@ $("channels-form").addEventListener("submit", (event) => {
 let typing;
 $("pattern").addEventListener("input", () => {
   clearTimeout(typing);
-  typing = setTimeout(soon, 250);
+  typing = setTimeout(refreshIfPossible, 250);
 });
 
 $("channels-more").addEventListener("click", () => {

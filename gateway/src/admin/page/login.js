@@ -47,7 +47,7 @@ export function start(begin, end) {
     await calls.logout().catch(() => {});
     leave("");
   });
-  calls.ended.addEventListener("ended", () => {
+  calls.signals.addEventListener("ended", () => {
     if (!$("main").hidden) leave("The session is over.");
   });
   calls.resume().then((isIn) => (isIn ? enter() : leave("")), (error) => leave(error.message));

@@ -8,13 +8,14 @@ const SAMPLES = 120;
 
 const connections = [];
 
-function alerts({ readiness, silent, shards }) {
+function alerts({ readiness, silent, shards, trouble }) {
   const { store, problems, notes, missing, shutting_down: ending } = readiness;
   const bad = [
     ending && "This gateway is being shut down.",
     !store.reachable && `The topology store cannot be reached${store.error ? `: ${store.error}` : ""}. Nothing changes until it can; everything else goes on.`,
     !shards && "There is no topology yet.",
     missing.length > 0 && `This gateway cannot use ${missing.length === 1 ? "shard" : "shards"} ${missing.join(", ")}.`,
+    trouble && `The gateways cannot be asked: ${trouble}.`,
     ...silent.map((name) => `Gateway ${name} does not answer.`),
     ...problems,
   ];
