@@ -202,7 +202,6 @@ impl Reload {
         if reloaded.is_empty() && !is_news {
             return;
         }
-        self.meters.applied();
         if restart.is_empty() {
             tracing::info!(reloaded, "the configuration file has changed");
         } else {
@@ -212,6 +211,7 @@ impl Reload {
                 "the configuration file has changed"
             );
         }
+        self.meters.applied();
     }
 
     fn tell_that_nothing_has_changed(&self) {
@@ -224,11 +224,11 @@ impl Reload {
     fn refuse(&mut self, problem: String) {
         let note = format!("the configuration file is not used: {problem}");
         if self.notes.set(Subject::File, note) {
-            self.meters.refused();
             tracing::error!(
                 problem,
                 "the configuration file has changed and is not used, what counted before still does"
             );
+            self.meters.refused();
         }
         self.problem = Some(problem);
     }

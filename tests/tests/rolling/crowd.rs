@@ -57,6 +57,7 @@ struct Seen {
 /// One client.
 struct Member {
     index: usize,
+    quic: bool,
     is_there: bool,
     was_there: bool,
     seen: Arc<Seen>,
@@ -72,9 +73,10 @@ impl Crowd {
         let mut tasks = JoinSet::new();
         let token = token::connection("reader");
         for index in 0..clients {
+            let quic = index % QUIC == 0;
             let way = Way {
                 fleet: Arc::clone(fleet),
-                quic: index % QUIC == 0,
+                quic,
             };
             let client = Client::with_dialer(way)
                 .token(token.clone())
@@ -88,6 +90,7 @@ impl Crowd {
                 .build()?;
             let member = Member {
                 index,
+                quic,
                 is_there: false,
                 was_there: false,
                 seen: Arc::clone(&seen),
@@ -150,8 +153,12 @@ impl Member {
     }
 
     fn connection(&self, event: &ClientEvent) -> Result<()> {
+        // The packet that says why may get lost. Then the end of its stream is all that a client hears.
+        let ends = |code: u32| {
+            code == DisconnectCode::Shutdown.code() || self.quic && code == connecting::TRANSPORT_CLOSED
+        };
         match event {
-            ClientEvent::Connecting(reason) if reason.code == DisconnectCode::Shutdown.code() => {
+            ClientEvent::Connecting(reason) if ends(reason.code) => {
                 self.seen.sent_away.fetch_add(1, Ordering::Relaxed);
             }
             ClientEvent::Connecting(reason) => ensure!(reason.code == connecting::CONNECT_CALLED, "{reason}"),

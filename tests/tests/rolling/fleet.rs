@@ -30,18 +30,18 @@ struct Door {
 }
 
 impl Fleet {
-    /// No gateways yet. Whoever is added is asked from then on, as long as the fleet is in use.
-    pub(crate) fn watch() -> Arc<Self> {
+    /// No gateways yet. Whoever is added is asked at this path from then on, as long as the fleet is in use.
+    pub(crate) fn watch(readiness: &str) -> Arc<Self> {
         let fleet = Arc::new(Self {
             doors: RwLock::default(),
             next: AtomicUsize::new(0),
         });
-        let weak = Arc::downgrade(&fleet);
+        let (weak, path) = (Arc::downgrade(&fleet), readiness.to_owned());
         tokio::spawn(async move {
             let http = reqwest::Client::new();
             while let Some(doors) = weak.upgrade().map(|fleet| fleet.doors.read().clone()) {
                 for door in doors {
-                    door.ask(&http).await;
+                    door.ask(&http, &path).await;
                 }
                 tokio::time::sleep(ASK_EVERY).await;
             }
@@ -86,8 +86,8 @@ impl Fleet {
 }
 
 impl Door {
-    async fn ask(&self, http: &reqwest::Client) {
-        let url = format!("{}/ready", self.base);
+    async fn ask(&self, http: &reqwest::Client, path: &str) {
+        let url = format!("{}{path}", self.base);
         let answer = http.get(url).timeout(Duration::from_secs(5)).send().await;
         let is_ready = answer.is_ok_and(|answer| answer.status().is_success());
         self.is_ready.store(is_ready, Ordering::Relaxed);

@@ -1,9 +1,13 @@
 //! All gateways are replaced one after the other while thousands of clients listen: nobody misses anything, nobody is sent away but
 //! by the gateway that ends, and that one sends its clients away a few at a time.
+//!
+//! It is done as the manifests have it: a new gateway first; a gateway gets clients while its readiness probe succeeds; it ends
+//! within the time that it is given.
 
 mod crowd;
 mod fleet;
 mod load;
+mod pod;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +22,7 @@ use serde_json::{Value, json};
 use crowd::Crowd;
 use fleet::Fleet;
 use load::Load;
+use pod::Pod;
 
 /// Clients, each on one of the channels. One in ten comes over QUIC.
 const CLIENTS: usize = 2000;
@@ -50,7 +55,7 @@ async fn cluster() -> Result<Cluster> {
         .namespace("room", &room)
         .set("shutdown.delay", "1s")
         .set("shutdown.spread", format!("{SPREAD}ms"))
-        .set("shutdown.timeout", "90s")
+        .set("shutdown.timeout", "60s")
         // However slow the machine is, nobody is taken for dead.
         .set("client.ping_interval", "300s")
         .set("client.pong_timeout", "200s")
@@ -68,8 +73,9 @@ async fn cluster() -> Result<Cluster> {
 async fn thousands_of_clients_miss_nothing_while_every_gateway_is_replaced() -> Result<()> {
     raise_open_files();
     check_open_files(CLIENTS, "nothing").context("too few open files")?;
+    let pod = Pod::of_a_gateway()?;
     let mut cluster = cluster().await?;
-    let fleet = Fleet::watch();
+    let fleet = Fleet::watch(&pod.readiness);
     for gateway in &cluster.gateways {
         fleet.add(gateway)?;
     }
@@ -77,7 +83,11 @@ async fn thousands_of_clients_miss_nothing_while_every_gateway_is_replaced() -> 
     let load = Load::start(Arc::clone(&fleet), CHANNELS);
     for number in 0..GATEWAYS {
         let name = format!("gateway-{}", GATEWAYS + 1 + number);
-        replace_oldest(&mut cluster, &name, &fleet, &crowd).await?;
+        let new = cluster.config().clone().set("node.name", name);
+        cluster.gateways.push(pod.start(&new).await?);
+        fleet.add(&cluster.gateways[GATEWAYS])?;
+        let old = cluster.gateways.remove(0);
+        replace(old, &cluster.gateways, &pod, (&fleet, &crowd)).await?;
     }
     let published = load.stop().await?;
     assert!(published.iter().all(|count| *count > 0), "{published:?}");
@@ -89,16 +99,17 @@ async fn thousands_of_clients_miss_nothing_while_every_gateway_is_replaced() -> 
     Ok(())
 }
 
-/// Starts one more gateway and ends the oldest, as a rolling update does.
-async fn replace_oldest(cluster: &mut Cluster, name: &str, fleet: &Fleet, crowd: &Crowd) -> Result<()> {
-    let new = Gateway::start(&cluster.config().clone().set("node.name", name)).await?;
-    fleet.add(&new)?;
-    cluster.gateways.push(new);
-    let mut old = cluster.gateways.remove(0);
+/// Ends a gateway whose clients find room with the others.
+async fn replace(
+    mut old: Gateway,
+    others: &[Gateway],
+    pod: &Pod,
+    (fleet, crowd): (&Fleet, &Crowd),
+) -> Result<()> {
     let clients = connections(&old).await?;
-    let (told_before, others_before) = (crowd.sent_away(), closed(&cluster.gateways).await?);
+    let (told_before, others_before) = (crowd.sent_away(), closed(others).await?);
 
-    let status = old.process_mut().terminate(PATIENCE).await?;
+    let status = old.process_mut().terminate(pod.grace).await?;
     assert_eq!(status.code(), Some(0));
     fleet.remove(&old);
     eventually("everybody who was told to go is back", PATIENCE, || async {
@@ -113,11 +124,7 @@ async fn replace_oldest(cluster: &mut Cluster, name: &str, fleet: &Fleet, crowd:
         clients,
         "each of its clients, once"
     );
-    assert_eq!(
-        closed(&cluster.gateways).await?,
-        others_before,
-        "and nobody else's"
-    );
+    assert_eq!(closed(others).await?, others_before, "and nobody else's");
     let (told, batches) = goodbyes(&old)?;
     assert_eq!(told, clients);
     let largest = clients.div_ceil(SPREAD / APART);
