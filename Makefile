@@ -98,7 +98,7 @@ sbom: ## Write what the binary is made of to target/campanile.cdx.json (CycloneD
 	python3 tests/sbom.py $(SBOM_TARGET) > target/campanile.cdx.json
 
 # So that the binary says nothing of the folders that it was built in, and is the same wherever it is. The profiles have line tables,
-# for backtraces: it is these that name folders.
+# for backtraces: it is these that name folders. (mimalloc says when it was compiled; with SOURCE_DATE_EPOCH C compilers say that instead.)
 CARGO_HOME_FOLDER = $${CARGO_HOME:-$$HOME/.cargo}
 REMAP = --remap-path-prefix=$(CURDIR)=/campanile --remap-path-prefix=$(CARGO_HOME_FOLDER)=/cargo \
     --remap-path-prefix=$$(rustc --print sysroot)=/rust
@@ -107,6 +107,7 @@ PROFILE ?= release
 .PHONY: release
 release: ## Build the binary so that it is the same, byte for byte, wherever the same compiler builds it
 	RUSTFLAGS="$(REMAP)" CFLAGS="-ffile-prefix-map=$(CARGO_HOME_FOLDER)=/cargo" CARGO_INCREMENTAL=0 \
+	    SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-0}" \
 	    $(CARGO) build --locked --profile $(PROFILE) -p campanile-gateway
 
 .PHONY: reproducible
