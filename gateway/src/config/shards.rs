@@ -45,7 +45,7 @@ pub struct RedisShard {
 
 pub(super) fn shards(raw: &Raw, report: &mut Report) -> ShardsOptions {
     match raw.engine.kind.as_str() {
-        _ if !raw.shards.is_empty() => ShardsOptions::Redis(listed(&raw.shards, report)),
+        _ if !raw.shards.is_empty() => ShardsOptions::Redis(listed(raw, report)),
         _ if is_listed_elsewhere(raw) => ShardsOptions::Redis(Vec::new()),
         "memory" => embedded(&raw.embedded, report),
         "redis" => ShardsOptions::Redis(centrifugo_engine(&raw.engine.redis, report)),
@@ -74,10 +74,15 @@ fn embedded(raw: &raw::Embedded, report: &mut Report) -> ShardsOptions {
     })
 }
 
-fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
+fn listed(raw: &Raw, report: &mut Report) -> Vec<RedisShard> {
+    // Completed, so that a list in a file that many may read needs no password in it.
+    let defaults = Defaults {
+        tls: false,
+        ..defaults(&raw.engine.redis)
+    };
     let mut names = HashSet::new();
     let mut shards = Vec::new();
-    for (index, shard) in raw.iter().enumerate() {
+    for (index, shard) in raw.shards.iter().enumerate() {
         let section = format!("shards[{index}]");
         if shard.name.is_empty() {
             report.error(format!(
@@ -90,7 +95,8 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
         if shard.weight == 0 {
             report.error(format!("{section}.weight: 0 gives it nothing; write 1 or more"));
         }
-        match RedisUrl::parse(&shard.url) {
+        let url = RedisUrl::parse(&shard.url);
+        match url.and_then(|url| RedisUrl::complete(url.expose(), defaults)) {
             Ok(url) if shard.durable && url.has_sentinels() => {
                 report.error(format!("{section}.durable: {NOT_DURABLE}"));
             }
@@ -107,14 +113,19 @@ fn listed(raw: &[raw::Shard], report: &mut Report) -> Vec<RedisShard> {
     shards
 }
 
-/// Centrifugo's list of addresses as shards `redis-1`, `redis-2`, …, or what its Sentinels watch as `redis-1`.
-fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisShard> {
-    let defaults = Defaults {
+/// What addresses may leave out.
+fn defaults(raw: &raw::EngineRedis) -> Defaults<'_> {
+    Defaults {
         user: &raw.user,
         password: &raw.password,
         db: raw.db,
         tls: raw.tls.enabled,
-    };
+    }
+}
+
+/// Centrifugo's list of addresses as shards `redis-1`, `redis-2`, …, or what its Sentinels watch as `redis-1`.
+fn centrifugo_engine(raw: &raw::EngineRedis, report: &mut Report) -> Vec<RedisShard> {
+    let defaults = defaults(raw);
     let urls = match raw.sentinel_address.0.is_empty() {
         true => addresses(raw, defaults, report),
         false => sentinels(raw, defaults, report).into_iter().collect(),

@@ -570,6 +570,23 @@ fn who_asks_the_topology_or_the_dns_need_not_list_shards() {
 }
 
 #[test]
+fn a_list_of_shards_needs_no_secrets_in_it() {
+    let text = "shards: [{name: a, url: 'redis://a'}, {name: b, url: 'redis://own:word@b/3'}, \
+         {name: c, url: 'redis+sentinel://s:1,t:2/c'}]";
+    let file = Written::file("c.yaml", text).variable("CAMPANILE_ENGINE_REDIS_PASSWORD", "hush");
+    let ShardsOptions::Redis(shards) = file.load().0.shards else {
+        panic!("they are on Redis");
+    };
+    let urls: Vec<_> = shards.iter().map(|shard| shard.url.expose()).collect();
+    let expected = [
+        "redis://:hush@a",
+        "redis://own:word@b/3",
+        "redis+sentinel://:hush@s:1,t:2/c",
+    ];
+    assert_eq!(urls, expected);
+}
+
+#[test]
 fn a_store_on_the_first_shard_believes_the_certificates_that_the_shard_believes() {
     let text = "shards: [{name: a, url: 'rediss://a', ca_file: ca.pem}]";
     let store = Written::file("c.yaml", text).load().0.cluster.store.unwrap();

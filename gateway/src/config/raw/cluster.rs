@@ -40,11 +40,11 @@ section! {
         pub address: TextList,
         /// Begins every key and Pub/Sub channel; empty: `cluster.prefix`.
         pub prefix: String,
-        /// The user, for addresses that do not say.
+        /// The user, for addresses and `shards` that do not say.
         pub user: String,
-        /// The password, for addresses that do not say.
+        /// The password, for addresses and `shards` that do not say.
         pub password: String,
-        /// The database, for addresses that do not say.
+        /// The database, for addresses and `shards` that do not say.
         pub db: u32,
         /// Sentinels, as `host:port`, in the place of `address`: what they watch becomes the shard `redis-1`.
         pub sentinel_address: TextList,
