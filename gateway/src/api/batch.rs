@@ -11,8 +11,12 @@ use serde_json::value::RawValue;
 use super::method::parse;
 use super::{Api, ApiError, Method, params};
 
-/// Calls of one batch under way at a time, where order allows it. As many as there are come together to the shards, and so in one write.
-const CONCURRENCY: usize = 1024;
+/// Calls of one batch that are under way together, where order allows it: they come to the shards together, and so in one write. A
+/// quarter of what may wait for one partition while that is moving, so that there is room for others.
+const TOGETHER: usize = 256;
+
+/// Calls of one batch at most: the shortest that there are, and their answers, would take a hundred times the memory of the request.
+const MAX_CALLS: usize = 10_000;
 
 /// A call: the method's name and its parameters.
 type Call = BTreeMap<String, Box<RawValue>>;
@@ -27,14 +31,17 @@ impl<A: Audience> Api<A> {
     /// each other's answers, because those of one partition keep the order in which they are begun.
     pub(super) async fn batch(&self, params: &[u8]) -> Result<Vec<Reply>, ApiError> {
         let params::Batch { commands, parallel } = parse(params)?;
+        if commands.len() > MAX_CALLS {
+            return Err(ErrorCode::LimitExceeded.into());
+        }
         let mut replies = Vec::with_capacity(commands.len());
         let mut rest = commands.into_iter().peekable();
         while let Some(first) = rest.next() {
             let channel = published_to(&first);
             let joins = |next: &Call| parallel || channel.is_some() && published_to(next) == channel;
-            let calls = iter::once(first).chain(iter::from_fn(|| rest.next_if(joins)));
-            let calls = stream::iter(calls).map(|call| self.reply(call));
-            replies.extend(calls.buffered(CONCURRENCY).collect::<Vec<_>>().await);
+            let others = iter::from_fn(|| rest.next_if(joins)).take(TOGETHER - 1);
+            let calls = stream::iter(iter::once(first).chain(others)).map(|call| self.reply(call));
+            replies.extend(calls.buffered(TOGETHER).collect::<Vec<_>>().await);
         }
         Ok(replies)
     }

@@ -476,6 +476,7 @@ async fn what_makes_no_sense_is_answered_with_its_code() {
         ("subscribe", json!({"channel": "nowhere:1", "user": "ann"}), 102),
         ("refresh", json!({"expire_at": 1}), 107),
         ("batch", json!({"commands": 1}), 107),
+        ("batch", json!({"commands": vec![json!({}); 10_001]}), 106),
         ("rpc", json!({"method": "x"}), 104),
         ("nonsense", json!({}), 104),
     ];
