@@ -155,11 +155,15 @@ impl Connection {
     /// The transport is gone: undoes all that was done for the connection. What a second call finds is nothing.
     fn over(self: &Arc<Self>, reason: &CloseReason) {
         self.outbound.shut();
+        self.with_session(|session, _| session.handle_closed());
+        self.unregister(reason);
+    }
+
+    /// Nothing reaches the client any more, and nobody finds it.
+    fn unregister(&self, reason: &CloseReason) {
+        self.outbound.shut();
         self.host.counters.delivery.forget(&self.outbound);
-        let user = self.with_session(|session, _| {
-            session.handle_closed();
-            session.user().to_owned()
-        });
+        let user = self.state.lock().session.user().to_owned();
         if self.host.registry.remove(self.id, &user) {
             self.host.counters.closed(self.transport, self.codec, reason);
         }

@@ -77,12 +77,19 @@ fn check_neighbours(raw: &Raw, prefix: &str, report: &mut Report) {
             ));
         }
     }
-    for taken in ["/ready", "/demo"] {
+    let api = raw.http_api.handler_prefix.trim_end_matches('/');
+    let among_methods = !api.is_empty() && api != prefix && is_within(prefix, api);
+    for taken in ["/ready", "/live", "/demo"] {
         if is_within(taken, prefix) || is_within(prefix, taken) {
             report.error(format!(
                 "admin.handler_prefix: {prefix:?} is the path of another endpoint; write another one"
             ));
         }
+    }
+    if among_methods {
+        report.error(format!(
+            "admin.handler_prefix: {prefix:?} is among the methods of the API, {api:?}; write another one"
+        ));
     }
 }
 

@@ -42,17 +42,10 @@ pub fn drive<T: Transport>(
     };
     async move {
         let reason = poll_fn(|cx| driver.poll(cx)).await;
-        wait_to_leave(&driver.connection, &reason).await;
+        if driver.is_deserted(&reason) {
+            driver.connection.host.exit.pass().await;
+        }
         driver.finish(&reason).await;
-    }
-}
-
-/// Thousands whose clients have gone at once must not stand in the way of what is delivered to others. Where the client waits for
-/// a goodbye of ours there is no wait.
-async fn wait_to_leave(connection: &Connection, reason: &CloseReason) {
-    if let CloseReason::End(_) = reason {
-        connection.outbound.shut();
-        connection.host.exit.pass().await;
     }
 }
 
@@ -158,6 +151,19 @@ impl<T: Transport> Driver<T> {
             Some(transport) => transport.poll_lanes(cx, &connection.outbound),
             None => Poll::Pending,
         }
+    }
+
+    /// Whether the client is gone without waiting for a goodbye. Thousands of those at once must not stand in the way of what is
+    /// delivered to others, so that what is left to do for them waits for its turn. What others would notice does not: socket, place and user are free
+    /// at once.
+    fn is_deserted(&mut self, reason: &CloseReason) -> bool {
+        let deserted = matches!(reason, CloseReason::End(End::Gone(_) | End::WriteTimeout));
+        if deserted {
+            self.connection.unregister(reason);
+            self.transport = None;
+            self.place = None;
+        }
+        deserted
     }
 
     /// Undoes what was done for the connection, then tells the client.

@@ -32,9 +32,11 @@ pub(super) fn server_error(error: &ServerError) -> ShardError {
     };
     match error.code() {
         // Refused before the script's first write, or before the script.
-        "OOM" | "READONLY" | "MISCONF" | "NOPERM" | "NOREPLICAS" | "NOAUTH" => ShardError::Refused(words),
-        // Not started: the server is busy with something else.
-        "LOADING" | "BUSY" | "MASTERDOWN" | "NOSCRIPT" => ShardError::Unavailable(words),
+        "OOM" | "MISCONF" | "NOPERM" | "NOAUTH" => ShardError::Refused(words),
+        // Not started, and another attempt may meet another state: the server is busy with something else, or about to be replaced.
+        "LOADING" | "BUSY" | "MASTERDOWN" | "NOSCRIPT" | "READONLY" | "NOREPLICAS" => {
+            ShardError::Unavailable(words)
+        }
         _ => ShardError::Malformed(words),
     }
 }

@@ -25,6 +25,9 @@ primary=${primary:-$first}
 {
     cat /etc/redis/redis.conf
     printf 'requirepass "%s"\nmasterauth "%s"\n' "$REDISCLI_AUTH" "$REDISCLI_AUTH"
+    # A primary whose replica stays away would otherwise call itself by another replication id after an hour, and gateways
+    # would take it for another server.
+    printf 'repl-backlog-ttl 0\n'
     # By name, because the address is another one after each restart.
     printf 'replica-announce-ip %s\n' "$own"
     if [ "$primary" != "$own" ]; then printf 'replicaof %s 6379\n' "$primary"; fi
