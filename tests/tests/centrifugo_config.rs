@@ -58,7 +58,6 @@ async fn a_centrifugo_file_starts_and_names_what_it_ignores() -> Result<()> {
     let log = gateway.process().log();
     for key in [
         "log.file",
-        "admin",
         "usage_stats",
         "sse",
         "grpc_api",
