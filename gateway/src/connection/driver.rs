@@ -55,7 +55,7 @@ struct Driver<T> {
     transport: Option<T>,
     /// The rest of the frame that is being carried out.
     frame: Option<CommandFrames>,
-    /// There as long as the transport.
+    /// There as long as the client.
     place: Option<Permit>,
 }
 
@@ -154,13 +154,12 @@ impl<T: Transport> Driver<T> {
     }
 
     /// Whether the client is gone without waiting for a goodbye. Thousands of those at once must not stand in the way of what is
-    /// delivered to others, so that what is left to do for them waits for its turn. What others would notice does not: socket, place and user are free
-    /// at once.
+    /// delivered to others, so that most of what is left to do for them waits for its turn, closing the socket above all. What others would notice
+    /// does not: place and user are free at once.
     fn is_deserted(&mut self, reason: &CloseReason) -> bool {
         let deserted = matches!(reason, CloseReason::End(End::Gone(_) | End::WriteTimeout));
         if deserted {
             self.connection.unregister(reason);
-            self.transport = None;
             self.place = None;
         }
         deserted
