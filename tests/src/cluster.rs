@@ -132,6 +132,27 @@ impl ClusterBuilder {
         self
     }
 
+    /// Lets everybody do everything in the namespaces `bench` and `stream`, of which the latter keeps streams: those that
+    /// the load harness uses.
+    #[must_use]
+    pub fn open_for_load(self) -> Self {
+        let open = json!({
+            "allow_subscribe_for_client": true,
+            "allow_subscribe_for_anonymous": true,
+            "allow_publish_for_client": true,
+            "allow_publish_for_anonymous": true,
+        });
+        let mut stream = open.clone();
+        stream["history_size"] = json!(1_000);
+        stream["history_ttl"] = json!("300s");
+        stream["force_recovery"] = json!(true);
+        stream["force_positioning"] = json!(true);
+        self.set("client.allow_anonymous_connect_without_token", true)
+            .set("client.rate_limit.commands_per_second", 0)
+            .namespace("bench", &open)
+            .namespace("stream", &stream)
+    }
+
     /// Adds a namespace.
     #[must_use]
     pub fn namespace(mut self, name: &str, options: &Value) -> Self {

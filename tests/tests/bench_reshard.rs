@@ -13,29 +13,14 @@ use campanile_benches::workers::CrewOptions;
 use campanile_tests::cluster::Cluster;
 use campanile_tests::gateway::API_KEY;
 use campanile_tests::redis::RedisServer;
-use serde_json::json;
 
 /// Two shards and two gateways that let everybody do everything.
 async fn cluster() -> Result<Cluster> {
-    let open = json!({
-        "allow_subscribe_for_client": true,
-        "allow_subscribe_for_anonymous": true,
-        "allow_publish_for_client": true,
-        "allow_publish_for_anonymous": true,
-    });
-    let mut stream = open.clone();
-    stream["history_size"] = json!(1_000);
-    stream["history_ttl"] = json!("300s");
-    stream["force_recovery"] = json!(true);
-    stream["force_positioning"] = json!(true);
     Cluster::builder()
         .shards(2)
         .gateways(2)
         .set("cluster.shards_managed_by", "api")
-        .set("client.allow_anonymous_connect_without_token", true)
-        .set("client.rate_limit.commands_per_second", 0)
-        .namespace("bench", &open)
-        .namespace("stream", &stream)
+        .open_for_load()
         .start()
         .await
 }

@@ -42,7 +42,8 @@ pub fn drive<T: Transport>(
     };
     async move {
         let reason = poll_fn(|cx| driver.poll(cx)).await;
-        if driver.is_deserted(&reason) {
+        if let CloseReason::End(End::Gone(_) | End::WriteTimeout) = reason {
+            driver.let_go(&reason);
             driver.connection.host.exit.pass().await;
         }
         driver.finish(&reason).await;
@@ -153,16 +154,11 @@ impl<T: Transport> Driver<T> {
         }
     }
 
-    /// Whether the client is gone without waiting for a goodbye. Thousands of those at once must not stand in the way of what is
-    /// delivered to others, so that most of what is left to do for them waits for its turn, closing the socket above all. What others would notice
-    /// does not: place and user are free at once.
-    fn is_deserted(&mut self, reason: &CloseReason) -> bool {
-        let deserted = matches!(reason, CloseReason::End(End::Gone(_) | End::WriteTimeout));
-        if deserted {
-            self.connection.unregister(reason);
-            self.place = None;
-        }
-        deserted
+    /// Frees what others would notice of a client that is gone and waits for no goodbye: its place and its user. The rest, closing the
+    /// socket above all, waits for its turn, for thousands at once must not stand in the way of what is delivered to others.
+    fn let_go(&mut self, reason: &CloseReason) {
+        self.connection.unregister(reason);
+        self.place = None;
     }
 
     /// Undoes what was done for the connection, then tells the client.
