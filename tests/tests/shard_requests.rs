@@ -37,6 +37,17 @@ async fn refused(cluster: &Cluster, command: &str, params: &Value) -> Result<Api
     Ok(refusal)
 }
 
+/// Waits until the list in the gateways' file is noted in the topology: the last change of its own that a new cluster makes.
+async fn until_the_list_is_noted(cluster: &Cluster) {
+    eventually("the list of the file is the wanted one", SOON, || async {
+        let words = ["HGET", "campanile:topology", "document"];
+        let topology: Option<String> = cluster.store.command(&words).await.unwrap_or_default();
+        let topology: Option<Value> = topology.and_then(|text| serde_json::from_str(&text).ok());
+        topology.is_some_and(|topology| topology["wanted"].is_object())
+    })
+    .await;
+}
+
 /// The topology as the store has it.
 async fn document(cluster: &Cluster) -> Result<Vec<String>> {
     let parts: Vec<String> = cluster.store.command(&["HVALS", "campanile:topology"]).await?;
@@ -177,6 +188,7 @@ async fn of_two_plans_at_once_one_is_refused() -> Result<()> {
 #[tokio::test]
 async fn whoever_does_not_manage_the_list_is_told_who_does() -> Result<()> {
     let cluster = Cluster::builder().shards(2).gateways(1).start().await?;
+    until_the_list_is_noted(&cluster).await;
     let api = api(&cluster);
     let before = document(&cluster).await?;
     for (command, params) in [
