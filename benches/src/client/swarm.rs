@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use campanile_client::Closed;
 use campanile_client::transport::Dial;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -33,6 +34,7 @@ pub struct Swarm<L> {
     tasks: Vec<JoinHandle<Ended<L>>>,
     status: Arc<Status>,
     run: Run,
+    home: Handle,
     dialers: HashMap<(usize, Option<IpAddr>), Dialer>,
 }
 
@@ -74,14 +76,21 @@ impl<L: Listener> Swarm<L> {
         Ok(swarm)
     }
 
-    /// A swarm of nobody yet.
+    /// A swarm of nobody yet, on the present runtime.
     #[must_use]
     pub fn empty(run: &Run) -> Self {
+        Self::on(Handle::current(), run)
+    }
+
+    /// A swarm of nobody yet, whose clients are to live on another runtime.
+    #[must_use]
+    pub fn on(home: Handle, run: &Run) -> Self {
         Self {
             members: Vec::new(),
             tasks: Vec::new(),
             status: Arc::default(),
             run: run.clone(),
+            home,
             dialers: HashMap::new(),
         }
     }
@@ -154,7 +163,7 @@ impl<L: Listener> Swarm<L> {
             arrived: false,
             closed: None,
         };
-        self.tasks.push(tokio::spawn(task.live(intended)));
+        self.tasks.push(self.home.spawn(task.live(intended)));
         self.members.push(Member {
             number,
             orders: sender,

@@ -10,6 +10,7 @@
 
 mod apart;
 mod client;
+mod crowd;
 mod figures;
 mod options;
 mod story;
@@ -22,6 +23,7 @@ use tokio::time::{sleep, sleep_until};
 
 use self::apart::Apart;
 use self::client::{Client, Part};
+use self::crowd::Crowd;
 use self::options::Options;
 use self::story::Story;
 use super::{Figure, Scenario};
@@ -57,7 +59,7 @@ impl Scenario for Recover {
     }
 
     fn about(&self) -> &'static str {
-        "all clients lose their connections and return at once while publishing goes on (-o away_ms, spread_ms, fraction, witnesses)"
+        "all clients lose their connections and return at once while publishing goes on (-o away_ms, spread_ms, fraction, witnesses, nice)"
     }
 
     fn defaults(&self) -> Load {
@@ -90,7 +92,8 @@ async fn storm(run: &Run) -> Result<(), Failure> {
     let story = Arc::new(Story::default());
     run.phase(Phase::Setup).await?;
     let mut apart = Apart::start(run, &options, &story);
-    let mut swarm = Swarm::empty(run);
+    let crowd = Crowd::start(options.nice)?;
+    let mut swarm = Swarm::on(crowd.handle(), run);
     let rate = run.share().rate(run.plan().load.connect_rate);
     let client = |number| Client::new(run, &story, Part::Returns, (number, options.channel_of(number)));
     swarm.add(options.returning(run.share()), rate, client).await?;

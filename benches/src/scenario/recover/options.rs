@@ -26,7 +26,12 @@ pub(super) struct Options {
     pub(super) away: Duration,
     /// Over how long they return, evenly.
     pub(super) spread: Duration,
+    /// How far the threads of those who return stand back, as `nice` has it.
+    pub(super) nice: i32,
 }
+
+/// As far as there is.
+const NICEST: i32 = 19;
 
 impl Options {
     pub(super) fn of(load: &Load) -> Result<Self, Failure> {
@@ -38,6 +43,7 @@ impl Options {
             fraction: load.option("fraction")?.unwrap_or(1.0),
             away: milliseconds("away_ms")?,
             spread: milliseconds("spread_ms")?,
+            nice: load.option("nice")?.unwrap_or(NICEST),
         };
         let wrong = if !load.stream {
             "nothing can be recovered without --stream"
@@ -47,6 +53,8 @@ impl Options {
             "there must be more connections than -o witnesses"
         } else if !(0.0..=1.0).contains(&options.fraction) {
             "-o fraction is a part of the clients: from 0 to 1"
+        } else if !(0..=NICEST).contains(&options.nice) {
+            "-o nice is from 0 (like all others) to 19"
         } else {
             return Ok(options);
         };
@@ -167,5 +175,6 @@ mod tests {
         assert!(options(set("fraction", "2")).is_err());
         assert!(options(set("witnesses", "20")).is_err());
         assert!(options(set("away_ms", "soon")).is_err());
+        assert!(options(set("nice", "-1")).is_err());
     }
 }
