@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::compare::Side;
 use crate::execute::Order;
-use crate::report::Output;
+use crate::report::{Output, words};
 use crate::stack::{StackOptions, guard};
 use crate::workers::CrewOptions;
 use crate::{Failure, bare, scenario};
@@ -146,7 +146,7 @@ impl MeasureArguments {
             name.ok_or_else(|| Failure::usage("which scenario? `campanile-bench list` has them all"))?;
         let scenario = scenario::find(name)?;
         let plan = self.load.plan(scenario)?;
-        scenario.check(&plan.load)?;
+        scenario::check(scenario, &plan.load)?;
         Ok(Order {
             plan,
             target: self.target.target()?,
@@ -173,20 +173,20 @@ impl MeasureArguments {
     }
 }
 
-/// Every scenario with its defaults, as `campanile-bench list` prints them.
+/// Every scenario with its defaults and its own options, as `campanile-bench list` prints them.
 #[must_use]
 pub fn list() -> String {
     let line = |scenario: &&dyn scenario::Scenario| {
-        let load = scenario.defaults();
+        let keys = scenario.keys().iter().map(|key| {
+            let assignment = format!("{}={}", key.name, key.default);
+            format!("          -o {assignment:<18}  {}\n", key.about)
+        });
         format!(
-            "{:<8}  {}\n          {} connections, {} channels, {} publications/s of {} bytes, {:?}\n",
+            "{:<8}  {}\n          {}\n{}",
             scenario.name(),
             scenario.about(),
-            load.connections,
-            load.channels,
-            load.rate,
-            load.size,
-            load.duration,
+            words::load(*scenario, &scenario.defaults()),
+            keys.collect::<String>(),
         )
     };
     scenario::ALL.iter().map(line).collect()

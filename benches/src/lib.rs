@@ -18,7 +18,7 @@
 //! - [`workers`]: the controller and its workers, in this process, in others, or on other machines.
 //! - [`stack`]: the local Redis servers and gateways; [`bare`]: the least that fan-out can cost.
 //! - [`measure`]: histograms, series, the server's processes; [`report`] shows them, [`compare`] sets two servers side by side.
-//! - [`limits`]: how many files may be open.
+//! - [`limits`]: how many files may be open; `secrets`: what no report may contain.
 //! - [`cli`] and [`execute`]: from the command line to a report.
 //!
 //! The micro-benchmarks in `benches/micro` need, apart from all this:
@@ -60,6 +60,7 @@ pub mod report;
 pub mod run;
 pub mod sample;
 pub mod scenario;
+mod secrets;
 pub mod stack;
 pub mod target;
 pub mod workers;

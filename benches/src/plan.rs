@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secrets;
+
 /// All that decides about a run, beside the target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -17,6 +19,17 @@ pub struct Plan {
     pub seed: u64,
     /// In front of every channel's name, behind the namespace.
     pub prefix: String,
+}
+
+impl Plan {
+    /// The same without what must not be printed.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        for text in self.load.options.values_mut() {
+            *text = secrets::urls(text);
+        }
+        self
+    }
 }
 
 /// How much of what a scenario does. Sums are over all workers. Each scenario has defaults of its own.
@@ -48,7 +61,7 @@ pub struct Load {
     pub publishers: usize,
     /// Publications in one request, at most, while they wait for their turn. 1: each by itself.
     pub batch: usize,
-    /// What only one scenario knows: `-o key=value`.
+    /// What only one scenario knows, by its [keys](crate::scenario::Scenario::keys): `-o key=value`.
     pub options: BTreeMap<String, String>,
 }
 
@@ -79,19 +92,6 @@ impl Default for Load {
             publishers: 1,
             batch: 1,
             options: BTreeMap::new(),
-        }
-    }
-}
-
-impl Load {
-    /// The option `key`, if it was given, as whatever is asked for.
-    pub fn option<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>, crate::Failure> {
-        let Some(text) = self.options.get(key) else {
-            return Ok(None);
-        };
-        match text.parse() {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err(crate::Failure::usage(format!("-o {key}={text}: not understood"))),
         }
     }
 }

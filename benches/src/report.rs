@@ -28,6 +28,7 @@ pub use output::Output;
 use crate::compare::Comparison;
 use crate::measure::Outcome;
 use crate::scenario::{Figure, Scenario};
+use crate::secrets;
 
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,7 +70,7 @@ impl Report {
             made: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
-            command: words::without_secrets(std::env::args()),
+            command: secrets::command(std::env::args()),
             figures,
             outcome,
         }

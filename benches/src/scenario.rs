@@ -5,7 +5,9 @@ mod churn;
 mod connect;
 mod delivery;
 mod fanout;
+mod figures;
 mod idle;
+mod key;
 mod mixed;
 mod private;
 mod publish;
@@ -24,6 +26,8 @@ use crate::plan::Load;
 use crate::run::Run;
 use crate::stack::StackOptions;
 
+pub use key::{Key, Kind, defaults};
+
 /// A kind of load, and what is told from it.
 pub trait Scenario: Send + Sync {
     /// What it is called on the command line.
@@ -35,12 +39,23 @@ pub trait Scenario: Send + Sync {
     /// How much of what, unless the user says otherwise.
     fn defaults(&self) -> Load;
 
+    /// How many channels are in use under this load.
+    fn channels(&self, load: &Load) -> usize {
+        load.channels
+    }
+
     /// What a local stack is made of, unless the user says otherwise.
     fn stack(&self) -> StackOptions {
         StackOptions::default()
     }
 
-    /// What is wrong with this load, for this scenario. Asked before anything begins.
+    /// What it knows beside what every load says.
+    fn keys(&self) -> &'static [Key] {
+        &[]
+    }
+
+    /// What is wrong with this load, for this scenario, beside keys that are unknown and values that cannot be read. Ask
+    /// [`check`], which looks for those, too.
     fn check(&self, load: &Load) -> Result<(), Failure> {
         let _ = load;
         Ok(())
@@ -67,6 +82,12 @@ pub const ALL: &[&dyn Scenario] = &[
     &churn::Churn,
     &slow::Slow,
 ];
+
+/// What is wrong with this load, for this scenario. To be asked before anything begins.
+pub fn check(scenario: &dyn Scenario, load: &Load) -> Result<(), Failure> {
+    key::check(scenario, load)?;
+    scenario.check(load)
+}
 
 /// The scenario of this name.
 pub fn find(name: &str) -> Result<&'static dyn Scenario, Failure> {

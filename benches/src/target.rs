@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::measure::processes::Watched;
+use crate::secrets;
 
 /// The server that is loaded. It travels to every worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -111,6 +112,12 @@ impl Target {
     pub fn without_secrets(mut self) -> Self {
         self.api_key.clear();
         self.token_secret = None;
+        let shards = self.shards.iter_mut().chain(&mut self.spares);
+        let lists = [&mut self.urls, &mut self.apis, &mut self.metrics];
+        let urls = lists.into_iter().flatten();
+        for url in urls.chain(shards.map(|shard| &mut shard.url)) {
+            *url = secrets::urls(url);
+        }
         self
     }
 

@@ -109,7 +109,7 @@ fn header(title: &str, shown: &[Shown<'_>]) -> String {
             text,
             "<p class=\"lead\">{}: {}</p>\n<p class=\"muted\">{} cores of {}, {}, {}; campanile-bench {}; <time>{}</time></p>",
             Escaped(&first.report.about),
-            Escaped(&words::load(&outcome.plan)),
+            Escaped(&words::plan(&outcome.plan)),
             machine.cores,
             Escaped(if machine.processor.is_empty() {
                 "an unnamed processor"

@@ -45,7 +45,7 @@ fn heading(report: &Report) -> String {
         "{}: {}\n{}\n{} on {} cores\n",
         outcome.plan.scenario,
         report.about,
-        words::load(&outcome.plan),
+        words::plan(&outcome.plan),
         outcome.target.urls.join(", "),
         outcome.machine.cores,
     )
@@ -131,11 +131,18 @@ fn bytes(bytes: u64) -> f64 {
 }
 
 fn counters(report: &Report) -> String {
-    let mut grid = Grid::new(1, ["while measuring", "count"]);
-    for (name, value) in &report.outcome.recording.counters {
-        grid.row([name.clone(), words::count(*value)]);
-    }
-    grid.text()
+    let recording = &report.outcome.recording;
+    let of = |heading, whole: bool| {
+        let mut grid = Grid::new(1, [heading, "count"]);
+        let counters = recording.counters.iter();
+        for (name, value) in counters.filter(|(name, _)| recording.totals.contains(*name) == whole) {
+            grid.row([name.clone(), words::count(*value)]);
+        }
+        grid.text()
+    };
+    let mut parts = vec![of("while measuring", false), of("in the whole run", true)];
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
 }
 
 fn verdict(report: &Report) -> String {

@@ -3,15 +3,9 @@
 use serde_json::Value;
 
 use super::Report;
-use crate::plan::Plan;
-use crate::scenario::Unit;
-
-/// Options whose values are nobody's business, with what stands for them: the variables that they can be given by.
-const SECRETS: [(&str, &str); 3] = [
-    ("--compare-api-key", "$CAMPANILE_BENCH_COMPARE_API_KEY"),
-    ("--api-key", "$CAMPANILE_BENCH_API_KEY"),
-    ("--token-secret", "$CAMPANILE_BENCH_TOKEN_SECRET"),
-];
+use crate::measure::Outcome;
+use crate::plan::{Load, Plan};
+use crate::scenario::{self, Scenario, Unit};
 
 /// A number of this unit, to four digits.
 #[must_use]
@@ -84,40 +78,60 @@ pub fn ratio(value: f64) -> String {
     }
 }
 
-/// What the run was to do, in a line.
+/// What a run was to do, in a line.
 #[must_use]
-pub fn load(plan: &Plan) -> String {
-    let load = &plan.load;
+pub fn plan(plan: &Plan) -> String {
+    let load = scenario::find(&plan.scenario).map(|scenario| load(scenario, &plan.load));
+    // A report may be of a scenario that this version does not have.
+    let load = load.unwrap_or_else(|_| plan.scenario.clone());
+    format!("{load}, seed {}", plan.seed)
+}
+
+/// How much of what a scenario does, in a line.
+#[must_use]
+pub fn load(scenario: &dyn Scenario, load: &Load) -> String {
     format!(
-        "{} connections, {} channels, {} publications/s of {} bytes, {} after {} of warm-up, seed {}",
-        grouped(&load.connections.to_string()),
-        grouped(&load.channels.to_string()),
+        "{}, {}, {} publications/s of {} bytes, {} after {} of warm-up",
+        counted(load.connections, "connection"),
+        counted(scenario.channels(load), "channel"),
         number(load.rate),
         load.size,
         seconds(load.duration.as_secs_f64()),
         seconds(load.warm_up.as_secs_f64()),
-        plan.seed,
     )
+}
+
+/// So many of something.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(&count.to_string()))
 }
 
 /// All that decided about a run, by name.
 #[must_use]
 pub fn options(report: &Report) -> Vec<(String, String)> {
-    let outcome = &report.outcome;
+    let Outcome { plan, target, .. } = &report.outcome;
     let mut options = vec![
-        ("scenario".to_owned(), outcome.plan.scenario.clone()),
-        ("target".to_owned(), outcome.target.urls.join(", ")),
+        ("scenario", plan.scenario.clone()),
+        ("target", target.urls.join(", ")),
+        ("api", target.apis.join(", ")),
+        ("codec", json_words(&serde_json::json!(target.codec))),
+        ("workers", report.outcome.workers.to_string()),
+        ("seed", plan.seed.to_string()),
+        ("prefix", plan.prefix.clone()),
     ];
-    if !outcome.target.apis.is_empty() {
-        options.push(("api".to_owned(), outcome.target.apis.join(", ")));
-    }
-    options.push((
-        "codec".to_owned(),
-        json_words(&serde_json::json!(outcome.target.codec)),
-    ));
-    options.push(("workers".to_owned(), outcome.workers.to_string()));
-    options.push(("seed".to_owned(), outcome.plan.seed.to_string()));
-    if let Ok(Value::Object(load)) = serde_json::to_value(&outcome.plan.load) {
+    options.retain(|(_, value)| !value.is_empty());
+    let mut options: Vec<_> = options
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    // In the words of the scenario, which may have other channels than the plan says.
+    let channels = scenario::find(&plan.scenario).map(|it| it.channels(&plan.load));
+    let load = Load {
+        channels: channels.unwrap_or(plan.load.channels),
+        ..plan.load.clone()
+    };
+    if let Ok(Value::Object(load)) = serde_json::to_value(&load) {
         options.extend(load.iter().map(|(name, value)| (name.clone(), json_words(value))));
     }
     options
@@ -150,31 +164,6 @@ pub fn date(seconds: u64) -> String {
 pub fn command_line(words: &[String]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     quoted.join(" ")
-}
-
-/// The words of a command, with the names of variables for what is secret.
-#[must_use]
-pub fn without_secrets(words: impl Iterator<Item = String>) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut hidden = None;
-    for word in words {
-        if let Some(variable) = hidden.take() {
-            kept.push(variable);
-            continue;
-        }
-        let secret = SECRETS.iter().find(|(option, _)| word.starts_with(option));
-        match secret {
-            Some((option, variable)) if word == *option => {
-                hidden = Some((*variable).to_owned());
-                kept.push(word);
-            }
-            Some((option, variable)) if word[option.len()..].starts_with('=') => {
-                kept.push(format!("{option}={variable}"));
-            }
-            _ => kept.push(word),
-        }
-    }
-    kept
 }
 
 fn quoted(word: &str) -> String {
@@ -252,20 +241,11 @@ mod tests {
     }
 
     #[test]
-    fn a_command_line_can_be_typed_again_and_tells_no_secret() {
-        let words = [
-            "bench",
-            "--api-key",
-            "s3cret",
-            "--token-secret=t",
-            "-o",
-            "a=it's b",
-        ]
-        .map(str::to_owned);
-        let kept = without_secrets(words.into_iter());
+    fn a_command_line_can_be_typed_again() {
+        let words = ["bench", "--api-key", "$CAMPANILE_BENCH_API_KEY", "-o", "a=it's b"].map(str::to_owned);
         assert_eq!(
-            command_line(&kept),
-            "bench --api-key $CAMPANILE_BENCH_API_KEY --token-secret=$CAMPANILE_BENCH_TOKEN_SECRET -o 'a=it'\\''s b'"
+            command_line(&words),
+            "bench --api-key $CAMPANILE_BENCH_API_KEY -o 'a=it'\\''s b'"
         );
     }
 }

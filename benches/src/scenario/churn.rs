@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::steady::Steady;
-use super::{Figure, Scenario};
+use super::{Figure, Key, Scenario};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -28,8 +28,8 @@ pub(super) struct Churn;
 /// The marks at the ends of rounds.
 const ROUNDS: [&str; 6] = ["round_0", "round_1", "round_2", "round_3", "round_4", "round_5"];
 
-/// How long a client stays, unless `-o stay=…` (seconds) says otherwise.
-const STAY: f64 = 1.0;
+/// How long a client stays.
+const STAY: Key = Key::number("stay", "1", "seconds for which a client stays");
 
 /// Time between the waves.
 const WAVE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ impl Scenario for Churn {
     }
 
     fn about(&self) -> &'static str {
-        "clients come, receive and leave in three ways, while others stay and receive everything (-o stay=1)"
+        "clients come, receive and leave in three ways, while others stay and receive everything"
     }
 
     fn defaults(&self) -> Load {
@@ -51,6 +51,10 @@ impl Scenario for Churn {
             duration: Duration::from_secs(24),
             ..Load::default()
         }
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &[STAY]
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {
@@ -67,8 +71,8 @@ impl Scenario for Churn {
 }
 
 fn stay(load: &Load) -> Result<Duration, Failure> {
-    let seconds = load.option("stay")?.unwrap_or(STAY);
-    Duration::try_from_secs_f64(seconds).map_err(|error| Failure::usage(format!("-o stay: {error}")))
+    Duration::try_from_secs_f64(STAY.value(load)?)
+        .map_err(|error| Failure::usage(format!("-o stay: {error}")))
 }
 
 /// Waves of a round, the first of which warms up.

@@ -6,7 +6,7 @@ use campanile_common::message::{Publication, SubscribeRequest};
 use futures_util::future::BoxFuture;
 
 use super::steady::{MEASURED, QUIET, Steady};
-use super::{Better, Figure, Scenario, Unit};
+use super::{Better, Figure, Key, Scenario, Unit};
 use crate::Failure;
 use crate::client::{Listener, Swarm};
 use crate::measure::Outcome;
@@ -25,8 +25,12 @@ const STORM: &str = "storm";
 /// Counter of those who came.
 const ARRIVED: &str = "arrived";
 
-/// Clients that are there before and receive meanwhile, unless `-o steady=…` says otherwise.
-const STEADY: usize = 20;
+/// Those who are there before.
+const STEADY: Key = Key::count(
+    "steady",
+    "20",
+    "clients that are there before and receive meanwhile",
+);
 
 impl Scenario for Connect {
     fn name(&self) -> &'static str {
@@ -34,7 +38,7 @@ impl Scenario for Connect {
     }
 
     fn about(&self) -> &'static str {
-        "many clients connect, at a rate or all at once, while others go on receiving (-o steady=20)"
+        "many clients connect, at a rate or all at once, while others go on receiving"
     }
 
     fn defaults(&self) -> Load {
@@ -45,8 +49,8 @@ impl Scenario for Connect {
         }
     }
 
-    fn check(&self, load: &Load) -> Result<(), Failure> {
-        steady(load).map(drop)
+    fn keys(&self) -> &'static [Key] {
+        &[STEADY]
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
@@ -58,13 +62,9 @@ impl Scenario for Connect {
     }
 }
 
-fn steady(load: &Load) -> Result<usize, Failure> {
-    Ok(load.option("steady")?.unwrap_or(STEADY))
-}
-
 async fn connect(run: &Run) -> Result<(), Failure> {
     let load = &run.plan().load;
-    let before = steady(load)?;
+    let before = STEADY.value(load)?;
     run.phase(Phase::Setup).await?;
     let mut steady = Steady::gather(run, before).await?;
     let warm = run.phase(Phase::WarmUp).await?;

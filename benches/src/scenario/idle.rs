@@ -12,7 +12,7 @@ use campanile_client::Closed;
 use campanile_common::message::{Publication, SubscribeRequest};
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
+use super::{Figure, Key, Scenario};
 use crate::client::{Listener, Next, Swarm};
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -25,6 +25,13 @@ pub(super) struct Idle;
 /// The marks at which memory is looked at, and which part of all connections there is then.
 const STEPS: [(&str, usize); 3] = [("a_fifteenth", 15), ("a_third", 3), ("all", 1)];
 
+/// Subscriptions of each connection.
+const SUBSCRIPTIONS: Key = Key::count(
+    "subscriptions",
+    "1",
+    "channels that each connection subscribes to",
+);
+
 /// The mark at which all of them have gone again.
 const GONE: &str = "gone";
 
@@ -34,7 +41,7 @@ impl Scenario for Idle {
     }
 
     fn about(&self) -> &'static str {
-        "connections that do nothing: memory of each, and what pinging them costs (-o subscriptions=1)"
+        "connections that do nothing: memory of each, and what pinging them costs"
     }
 
     fn defaults(&self) -> Load {
@@ -45,6 +52,10 @@ impl Scenario for Idle {
         }
     }
 
+    fn keys(&self) -> &'static [Key] {
+        &[SUBSCRIPTIONS]
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
         if load.connections < STEPS[0].1 {
             return Err(Failure::usage(format!(
@@ -52,7 +63,7 @@ impl Scenario for Idle {
                 STEPS[0].1
             )));
         }
-        subscriptions(load).map(drop)
+        Ok(())
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
@@ -66,7 +77,7 @@ impl Scenario for Idle {
 
 /// Subscriptions of each connection.
 fn subscriptions(load: &Load) -> Result<usize, Failure> {
-    Ok(load.option("subscriptions")?.unwrap_or(1))
+    SUBSCRIPTIONS.value(load)
 }
 
 /// How many connections there are at a step.

@@ -11,12 +11,11 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::reshard::figures;
-use super::reshard::number;
-use super::reshard::operator::Fault;
+use super::reshard::operator::{self, ADD, DRAIN, FAULT, Fault};
 use super::reshard::play::{self, Play};
 use super::reshard::watcher::Channel;
-use super::{Figure, Scenario};
+use super::reshard::{BALLAST, BALLAST_EACH, ROUNDS, VISITORS, figures};
+use super::{Figure, Key, Scenario, key};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -27,6 +26,41 @@ use crate::stack::StackOptions;
 const ROOM: usize = 10;
 /// Streams that a visitor watches.
 const VISITED: usize = 5;
+
+/// What everybody watches.
+const EVERYBODY_RATE: Key = Key::count(
+    "everybody_rate",
+    "5",
+    "publications a second in the channel that everybody watches",
+);
+/// What is read.
+const READS: Key = Key::count(
+    "reads",
+    "50",
+    "pages of history and lists of presence that are read a second",
+);
+
+/// Those of `reshard` with defaults of their own, and two more.
+const KEYS: &[Key] = &[
+    ROUNDS,
+    Key {
+        default: "100",
+        ..VISITORS
+    },
+    Key {
+        default: "5000",
+        ..BALLAST
+    },
+    Key {
+        default: "10",
+        ..BALLAST_EACH
+    },
+    EVERYBODY_RATE,
+    READS,
+    FAULT,
+    ADD,
+    DRAIN,
+];
 
 /// `mixed`.
 pub(super) struct Mixed;
@@ -49,25 +83,20 @@ impl Scenario for Mixed {
     }
 
     fn defaults(&self) -> Load {
-        let options = [
-            ("rounds", "1"),
-            ("visitors", "100"),
-            ("everybody_rate", "5"),
-            ("reads", "50"),
-            ("ballast", "5000"),
-            ("ballast_each", "10"),
-        ];
         Load {
             connections: 1_000,
             channels: 500,
             rate: 1_000.0,
             publishers: 16,
             duration: Duration::from_secs(5),
-            options: options
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            options: key::defaults(KEYS),
             ..Load::default()
         }
+    }
+
+    /// The streams, and what is beside them: a private channel for each client, its rooms, and that of everybody.
+    fn channels(&self, load: &Load) -> usize {
+        load.channels + load.connections + load.connections.div_ceil(ROOM) + 1
     }
 
     fn stack(&self) -> StackOptions {
@@ -80,12 +109,14 @@ impl Scenario for Mixed {
         }
     }
 
+    fn keys(&self) -> &'static [Key] {
+        KEYS
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
         Fault::of(load)?;
-        for key in ["rounds", "reads", "everybody_rate"] {
-            number(load, key)?;
-        }
-        let others = load.publishers + number(load, "visitors")?;
+        operator::joining(load)?;
+        let others = load.publishers + VISITORS.value::<usize>(load)?;
         if load.connections <= others {
             return Err(Failure::usage(format!(
                 "--connections {}: {others} of them publish and come and go, and somebody has to watch",
@@ -120,11 +151,11 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
-    let (rate, reads) = (share.rate(load.rate), share.range(number(load, "reads")?).len());
-    let everybody_rate = number(load, "everybody_rate")? as f64;
+    let (rate, reads) = (share.rate(load.rate), share.range(READS.value(load)?).len());
+    let everybody_rate: f64 = EVERYBODY_RATE.value(load)?;
     let (seen, room) = (channels.streams.clone(), channels.rooms.clone());
     let first = share.range(load.connections).start;
-    let visitors = share.range(number(load, "visitors")?).len();
+    let visitors = share.range(VISITORS.value(load)?).len();
     let publishers = load.publishers;
     let play = Play {
         visitors,
@@ -149,7 +180,7 @@ impl Channels {
     fn of(run: &Run) -> Self {
         let load = &run.plan().load;
         // Behind the ballast's, whose indices follow those of the plan's channels.
-        let mut next = load.channels + number(load, "ballast").unwrap_or(0);
+        let mut next = load.channels + BALLAST.value(load).unwrap_or(0);
         let mut some = |count: usize| {
             let indices = next..next + count;
             next += count;

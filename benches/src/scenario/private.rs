@@ -28,6 +28,10 @@ impl Scenario for Private {
         }
     }
 
+    fn channels(&self, load: &Load) -> usize {
+        load.connections
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
         match load.connections {
             0 => Err(Failure::usage("private: at least one connection")),

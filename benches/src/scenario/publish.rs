@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use self::resp::apart;
 use self::template::{Monitor, Template};
 use super::arrivals::{Arrivals, accepted};
-use super::{Figure, Scenario};
+use super::{Figure, Key, Scenario};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -39,6 +39,20 @@ const AT_ONCE: usize = 64;
 /// for, because reading costs as much as publishing.
 const READ: usize = 10_000;
 const READ_UNDER_PRESSURE: usize = 10;
+
+/// Channels that are read.
+const READ_CHANNELS: Key = Key::count(
+    "read",
+    "",
+    "channels that are read and checked; by default 10,000 with a --rate, and 10 without",
+);
+
+/// Whether the references run.
+const REFERENCE: Key = Key::truth(
+    "reference",
+    "true",
+    "whether the first shard is also measured without a gateway, where it is known",
+);
 
 impl Scenario for Publish {
     fn name(&self) -> &'static str {
@@ -63,9 +77,8 @@ impl Scenario for Publish {
         }
     }
 
-    fn check(&self, load: &Load) -> Result<(), Failure> {
-        load.option::<usize>("read")?;
-        load.option::<bool>("reference").map(drop)
+    fn keys(&self) -> &'static [Key] {
+        &[READ_CHANNELS, REFERENCE]
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
@@ -153,13 +166,13 @@ fn channels_read(load: &Load) -> Result<usize, Failure> {
     } else {
         READ_UNDER_PRESSURE
     };
-    let wanted = load.option("read")?.unwrap_or(most);
+    let wanted = READ_CHANNELS.given(load)?.unwrap_or(most);
     Ok(wanted.min(load.channels))
 }
 
 /// The shard on which the references run, for the worker that runs them.
 fn reference_address(run: &Run) -> Result<Option<String>, Failure> {
-    let wanted = run.plan().load.option("reference")?.unwrap_or(true);
+    let wanted = REFERENCE.value(&run.plan().load)?;
     let shard = run
         .target()
         .shards

@@ -26,7 +26,7 @@ use self::client::{Client, Part};
 use self::crowd::Crowd;
 use self::options::Options;
 use self::story::Story;
-use super::{Figure, Scenario};
+use super::{Figure, Key, Scenario};
 use crate::Failure;
 use crate::client::{Ended, Order, Swarm};
 use crate::measure::Outcome;
@@ -59,7 +59,7 @@ impl Scenario for Recover {
     }
 
     fn about(&self) -> &'static str {
-        "all clients lose their connections and return at once while publishing goes on (-o away_ms, spread_ms, fraction, witnesses, nice)"
+        "all clients lose their connections and return at once while publishing goes on"
     }
 
     fn defaults(&self) -> Load {
@@ -72,6 +72,10 @@ impl Scenario for Recover {
             stream: true,
             ..Load::default()
         }
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        options::KEYS
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {

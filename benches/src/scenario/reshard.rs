@@ -23,15 +23,39 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario};
+use super::{Figure, Key, Scenario, key};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::run::Run;
 use crate::stack::StackOptions;
-use operator::Fault;
+use operator::{ADD, DRAIN, FAULT, Fault};
 use play::Play;
 use watcher::Channel;
+
+/// There and back again.
+pub(super) const ROUNDS: Key = Key::count(
+    "rounds",
+    "1",
+    "how often a shard joins and another is drained; every other time the other way round",
+);
+/// Those who come and go.
+pub(super) const VISITORS: Key = Key::count(
+    "visitors",
+    "40",
+    "clients that break their connections and come back, over and over",
+);
+/// What lies still.
+pub(super) const BALLAST: Key = Key::count(
+    "ballast",
+    "20000",
+    "streams that nobody watches and that are moved",
+);
+/// How much of it.
+pub(super) const BALLAST_EACH: Key =
+    Key::count("ballast_each", "20", "publications in each stream of the ballast");
+
+const KEYS: &[Key] = &[ROUNDS, VISITORS, BALLAST, BALLAST_EACH, FAULT, ADD, DRAIN];
 
 /// Channels that a visitor watches.
 const VISITED: usize = 10;
@@ -59,21 +83,13 @@ impl Scenario for Reshard {
     }
 
     fn defaults(&self) -> Load {
-        let options = [
-            ("rounds", "1"),
-            ("visitors", "40"),
-            ("ballast", "20000"),
-            ("ballast_each", "20"),
-        ];
         Load {
             connections: 320,
             channels: 4_000,
             rate: 2_000.0,
             publishers: 16,
             duration: Duration::from_secs(5),
-            options: options
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .into(),
+            options: key::defaults(KEYS),
             ..Load::default()
         }
     }
@@ -87,10 +103,14 @@ impl Scenario for Reshard {
         }
     }
 
+    fn keys(&self) -> &'static [Key] {
+        KEYS
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
         Fault::of(load)?;
-        number(load, "rounds")?;
-        let others = load.publishers + number(load, "visitors")?;
+        operator::joining(load)?;
+        let others = load.publishers + VISITORS.value::<usize>(load)?;
         if load.connections <= others {
             return Err(Failure::usage(format!(
                 "--connections {}: {others} of them publish and come and go, and somebody has to watch",
@@ -135,7 +155,7 @@ impl Cast {
     fn of(run: &Run) -> Result<Self, Failure> {
         let load = &run.plan().load;
         let own = run.share().range(load.connections);
-        let visitors = run.share().range(number(load, "visitors")?).len();
+        let visitors = run.share().range(VISITORS.value(load)?).len();
         let publishers = load.publishers;
         let watchers = own.len().saturating_sub(publishers + visitors);
         if watchers == 0 {
@@ -176,9 +196,4 @@ impl Cast {
             .cloned()
             .collect()
     }
-}
-
-/// An option that is a number; 0 if it is not given.
-pub(super) fn number(load: &Load, key: &str) -> Result<usize, Failure> {
-    Ok(load.option(key)?.unwrap_or(0))
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario, delivery};
+use super::{Figure, Key, Scenario, delivery};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -11,13 +11,16 @@ use crate::run::Run;
 /// `rooms`.
 pub(super) struct Rooms;
 
+/// Subscribers of a room.
+const MEMBERS: Key = Key::count("members", "10", "subscribers of each channel");
+
 impl Scenario for Rooms {
     fn name(&self) -> &'static str {
         "rooms"
     }
 
     fn about(&self) -> &'static str {
-        "many channels of a few subscribers each (-o members=10); --channels does not count"
+        "many channels of a few subscribers each; --channels does not count"
     }
 
     fn defaults(&self) -> Load {
@@ -26,6 +29,14 @@ impl Scenario for Rooms {
             rate: 500.0,
             ..Load::default()
         }
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        &[MEMBERS]
+    }
+
+    fn channels(&self, load: &Load) -> usize {
+        rooms(load).unwrap_or(load.channels)
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {
@@ -43,7 +54,7 @@ impl Scenario for Rooms {
 
 /// How many rooms there are.
 fn rooms(load: &Load) -> Result<usize, Failure> {
-    let members: usize = load.option("members")?.unwrap_or(10);
+    let members: usize = MEMBERS.value(load)?;
     match load.connections {
         0 => Err(Failure::usage("rooms: at least one connection")),
         connections => Ok(connections.div_ceil(members.max(1))),

@@ -227,14 +227,20 @@ pub(super) fn processes(shown: &[Shown<'_>]) -> String {
 pub(super) fn counters(shown: &[Shown<'_>]) -> String {
     let mut text = String::new();
     for run in shown {
-        let counters = run.report.outcome.recording.counters.iter();
-        let rows: Vec<_> = counters
-            .map(|(name, value)| vec![Escaped(name).to_string(), words::count(*value)])
-            .collect();
+        let recording = &run.report.outcome.recording;
+        let row = |(name, value): (&String, &u64)| {
+            let when = if recording.totals.contains(name) {
+                "in the whole run"
+            } else {
+                "while measuring"
+            };
+            vec![Escaped(name).to_string(), when.to_owned(), words::count(*value)]
+        };
+        let rows: Vec<_> = recording.counters.iter().map(row).collect();
         if shown.len() > 1 && !rows.is_empty() {
             let _ = writeln!(text, "<h3>{}{}</h3>", key(run), Escaped(run.name));
         }
-        text += &grid(1, &["by the load generator", "count"], &rows);
+        text += &grid(2, &["by the load generator", "when", "count"], &rows);
         text += &by_gateways(run.report);
     }
     text

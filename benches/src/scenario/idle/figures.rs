@@ -3,67 +3,44 @@
 use super::{GONE, STEPS, count_at, kernel, subscriptions};
 use crate::measure::Outcome;
 use crate::run::Phase;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::figures::Figures;
+use crate::scenario::{Figure, Unit};
 
 const GATEWAY: &str = "gateway";
 
 pub(super) fn of(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    let mut add = |name: &str, value: Option<f64>, unit, better| {
-        figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
-    };
-    let each = growth(outcome, GATEWAY, 0, 2);
+    let mut figures = Figures::default();
+    of_gateways(outcome, &mut figures);
+    let shards = of_shards(outcome);
+    figures.lower("shard memory per subscription", shards, Unit::Bytes);
+    let kernel = of_kernel(outcome);
+    figures.neither("kernel memory per connection, both ends", kernel, Unit::Bytes);
+    // Where the server is elsewhere, nobody counted them.
+    let buffers = outcome.recording.counters.get(kernel::BUFFERS);
+    let buffers = buffers.map(|kib| as_f64(kib * 1024));
+    figures.neither("kernel socket buffers", buffers, Unit::Bytes);
+    let busy = share_of_core(outcome);
+    figures.lower("gateway CPU while pinging, of a core", busy, Unit::Ratio);
+    figures.done()
+}
+
+fn of_gateways(outcome: &Outcome, figures: &mut Figures) {
     let memory = "gateway memory per connection";
-    add(memory, each, Unit::Bytes, Better::Lower);
-    let early = growth(outcome, GATEWAY, 0, 1);
-    add(
-        &format!("{memory}, the first third"),
-        early,
-        Unit::Bytes,
-        Better::Neither,
-    );
-    let late = growth(outcome, GATEWAY, 1, 2);
-    add(&format!("{memory}, the rest"), late, Unit::Bytes, Better::Neither);
+    figures.lower(memory, growth(outcome, GATEWAY, 0, 2), Unit::Bytes);
+    for (part, from, to) in [("the first third", 0, 1), ("the rest", 1, 2)] {
+        let each = growth(outcome, GATEWAY, from, to);
+        figures.neither(&format!("{memory}, {part}"), each, Unit::Bytes);
+    }
     for (name, mark) in [("with all", STEPS[2].0), ("when all have gone", GONE)] {
         let held = outcome.resident(GATEWAY, mark).map(as_f64);
-        add(
-            &format!("gateway memory {name}"),
-            held,
-            Unit::Bytes,
-            Better::Neither,
-        );
+        figures.neither(&format!("gateway memory {name}"), held, Unit::Bytes);
     }
-    // The local stack's own names, and those that are found by their addresses.
-    let shards = ["redis", "shard"].into_iter();
-    let shards = shards.filter_map(|process| growth(outcome, process, 0, 2)).next();
-    let shards = shards.and_then(|it| per_subscription(outcome, it));
-    add(
-        "shard memory per subscription",
-        shards,
-        Unit::Bytes,
-        Better::Lower,
-    );
-    add(
-        "kernel memory per connection, both ends",
-        of_kernel(outcome),
-        Unit::Bytes,
-        Better::Neither,
-    );
-    let buffers = as_f64(outcome.counter(kernel::BUFFERS) * 1024);
-    add(
-        "kernel socket buffers",
-        Some(buffers),
-        Unit::Bytes,
-        Better::Neither,
-    );
-    let busy = share_of_core(outcome);
-    add(
-        "gateway CPU while pinging, of a core",
-        busy,
-        Unit::Ratio,
-        Better::Lower,
-    );
-    figures
+}
+
+/// Bytes of the shards for each subscription.
+fn of_shards(outcome: &Outcome) -> Option<f64> {
+    let each = subscriptions(&outcome.plan.load).ok().filter(|each| *each > 0)?;
+    Some(growth(outcome, "redis", 0, 2)? / as_f64(each as u64))
 }
 
 /// Bytes by which a process grew with each connection from one step to another.
@@ -76,11 +53,6 @@ fn growth(outcome: &Outcome, process: &str, from: usize, to: usize) -> Option<f6
 fn of_kernel(outcome: &Outcome) -> Option<f64> {
     let at = |step: usize| as_f64(outcome.counter(kernel::SLAB[step]) * 1024);
     (at(0) > 0.0).then(|| (at(2) - at(0)) / connections(outcome, 0, 2))
-}
-
-fn per_subscription(outcome: &Outcome, per_connection: f64) -> Option<f64> {
-    let each = subscriptions(&outcome.plan.load).ok().filter(|each| *each > 0)?;
-    Some(per_connection / as_f64(each as u64))
 }
 
 fn share_of_core(outcome: &Outcome) -> Option<f64> {

@@ -6,6 +6,24 @@ use std::time::Duration;
 
 use crate::Failure;
 use crate::plan::{Load, Share};
+use crate::scenario::Key;
+
+const AWAY: Key = Key::count("away_ms", "0", "milliseconds for which clients stay away");
+const SPREAD: Key = Key::count("spread_ms", "0", "milliseconds over which they return, evenly");
+const FRACTION: Key = Key::number(
+    "fraction",
+    "1",
+    "part of the clients that are cut off, from 0 to 1",
+);
+const WITNESSES: Key = Key::count("witnesses", "100", "clients that stay and receive meanwhile");
+const NICE: Key = Key::count(
+    "nice",
+    "19",
+    "how far the threads of those who return stand back behind others, from 0 (not at all) to 19",
+);
+
+/// All of them.
+pub(super) const KEYS: &[Key] = &[AWAY, SPREAD, FRACTION, WITNESSES, NICE];
 
 /// Channels in which only witnesses are.
 const OWN: usize = 10;
@@ -35,15 +53,15 @@ const NICEST: i32 = 19;
 
 impl Options {
     pub(super) fn of(load: &Load) -> Result<Self, Failure> {
-        let milliseconds = |key| Ok::<_, Failure>(Duration::from_millis(load.option(key)?.unwrap_or(0)));
+        let milliseconds = |key: Key| Ok::<_, Failure>(Duration::from_millis(key.value(load)?));
         let options = Self {
             connections: load.connections,
             channels: load.channels,
-            witnesses: load.option("witnesses")?.unwrap_or(100),
-            fraction: load.option("fraction")?.unwrap_or(1.0),
-            away: milliseconds("away_ms")?,
-            spread: milliseconds("spread_ms")?,
-            nice: load.option("nice")?.unwrap_or(NICEST),
+            witnesses: WITNESSES.value(load)?,
+            fraction: FRACTION.value(load)?,
+            away: milliseconds(AWAY)?,
+            spread: milliseconds(SPREAD)?,
+            nice: NICE.value(load)?,
         };
         let wrong = if !load.stream {
             "nothing can be recovered without --stream"

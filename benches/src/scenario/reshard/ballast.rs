@@ -5,8 +5,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
 
-use super::number;
 use super::watcher::Channel;
+use super::{BALLAST, BALLAST_EACH};
 use crate::admin::Admin;
 use crate::run::Run;
 use crate::{Failure, Promise, Violation};
@@ -31,7 +31,7 @@ impl Ballast {
     /// Publishes it.
     pub(super) async fn fill(run: &Run, admin: &Admin) -> Result<Self, Failure> {
         let load = &run.plan().load;
-        let (count, each) = (number(load, "ballast")?, number(load, "ballast_each")?);
+        let (count, each) = (BALLAST.value(load)?, BALLAST_EACH.value(load)?);
         // Behind the channels that are watched.
         let indices = run.share().range(count).map(|index| load.channels + index);
         let channels: Vec<_> = indices

@@ -10,6 +10,7 @@ use crate::admin::Admin;
 use crate::measure::scrape::Counters;
 use crate::plan::Load;
 use crate::run::Run;
+use crate::scenario::Key;
 use crate::target::{Shard, Target};
 
 /// How often the gateways are asked how far they are.
@@ -20,6 +21,22 @@ const MOVED: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(400);
 /// So much of a plan is left when something is broken.
 const FAULT_AT: f64 = 0.8;
+
+/// What is broken.
+pub(in crate::scenario) const FAULT: Key = Key::text(
+    "fault",
+    "",
+    "what is broken in the middle of the first step: kill-coordinator, pause-source or pause-target; by default nothing",
+);
+/// Who joins.
+pub(in crate::scenario) const ADD: Key = Key::text(
+    "add",
+    "",
+    "the Redis server that joins, as NAME=redis://...; by default the spare one of the local stack",
+);
+/// Who leaves.
+pub(in crate::scenario) const DRAIN: Key =
+    Key::text("drain", "", "the shard that is drained; by default the first one");
 
 /// A change of the shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,7 +81,7 @@ impl Fault {
     }
 
     pub(in crate::scenario) fn of(load: &Load) -> Result<Option<Self>, Failure> {
-        Ok(match load.option::<String>("fault")?.as_deref() {
+        Ok(match FAULT.given::<String>(load)?.as_deref() {
             None => None,
             Some("kill-coordinator") => Some(Self::KillCoordinator),
             Some("pause-source") => Some(Self::PauseSource),
@@ -107,18 +124,24 @@ pub(in crate::scenario) fn steps(spare: &Shard, first: &str, rounds: usize) -> V
     steps
 }
 
-/// The server that joins, as the user says (`-o add=NAME=URL`) or as the stack has it.
+/// The server that joins, if the user names one (`-o add=NAME=URL`).
+pub(in crate::scenario) fn joining(load: &Load) -> Result<Option<Shard>, Failure> {
+    let Some(text) = ADD.given::<String>(load)? else {
+        return Ok(None);
+    };
+    let parts = text.split_once('=').filter(|(_, url)| url.contains("://"));
+    // Without the text, which may contain a password.
+    let (name, url) = parts.ok_or_else(|| Failure::usage("-o add: expected NAME=redis://..."))?;
+    Ok(Some(Shard {
+        name: name.to_owned(),
+        url: url.to_owned(),
+    }))
+}
+
+/// The server that joins, as the user says or as the stack has it.
 pub(in crate::scenario) fn spare(load: &Load, target: &Target) -> Result<Shard, Failure> {
-    if let Some(text) = load.option::<String>("add")? {
-        let (name, url) = text
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("-o add={text}: expected NAME=redis://…")))?;
-        return Ok(Shard {
-            name: name.to_owned(),
-            url: url.to_owned(),
-        });
-    }
-    target.spares.first().cloned().ok_or_else(|| {
+    let spare = joining(load)?.or_else(|| target.spares.first().cloned());
+    spare.ok_or_else(|| {
         Failure::usage("a Redis server that can join is needed: --spare-shards 1, or -o add=NAME=redis://…")
     })
 }
@@ -130,7 +153,7 @@ impl<'a> Operator<'a> {
 
     /// The shard that is drained, as the user says or the first one.
     pub(in crate::scenario) async fn first_shard(&self) -> Result<String, Failure> {
-        if let Some(name) = self.run.plan().load.option::<String>("drain")? {
+        if let Some(name) = DRAIN.given(&self.run.plan().load)? {
             return Ok(name);
         }
         let list = self.admin.call("shards/list", &json!({})).await?;

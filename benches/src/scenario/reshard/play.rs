@@ -13,7 +13,7 @@ use super::moving::Moving;
 use super::operator::{self, Fault, Operator};
 use super::traffic::Traffic;
 use super::watcher::{Channel, Watched, Watcher};
-use super::{number, settle, visits};
+use super::{ROUNDS, settle, visits};
 use crate::Failure;
 use crate::admin::Admin;
 use crate::check::Ledger;
@@ -64,7 +64,7 @@ pub(in crate::scenario) async fn carry_out(run: &Run, play: Play) -> Result<(), 
     };
     let mut operator = Operator::new(run, &stage.admin, fault);
     let spare = operator::spare(load, run.target())?;
-    let steps = operator::steps(&spare, &operator.first_shard().await?, number(load, "rounds")?);
+    let steps = operator::steps(&spare, &operator.first_shard().await?, ROUNDS.value(load)?);
 
     run.phase(Phase::Setup).await?;
     let shared = stage.watched();
