@@ -6,7 +6,7 @@ pub mod processes;
 pub mod scrape;
 pub mod timeline;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,11 @@ use crate::target::Target;
 pub use histogram::Histogram;
 pub use machine::Machine;
 pub use processes::ProcessUse;
-pub use scrape::{Counters, Scraper};
+pub use scrape::{Counters, Readings, Scraper};
 pub use timeline::Timeline;
+
+/// The counter of durations that were below zero by the clocks of two machines, and count as zero.
+pub const BELOW_ZERO: &str = "below_zero";
 
 /// Violations that are kept with their details; more are counted.
 pub const MOST_VIOLATIONS: usize = 100;
@@ -30,6 +33,9 @@ pub const MOST_VIOLATIONS: usize = 100;
 pub struct Recording {
     /// Sums, by name.
     pub counters: BTreeMap<String, u64>,
+    /// The names of those counters that count the whole run, and not only while measuring.
+    #[serde(default)]
+    pub totals: BTreeSet<String>,
     /// How long things took, by name.
     pub histograms: BTreeMap<String, Histogram>,
     /// What happened in each second of the measurement, by name.
@@ -38,6 +44,9 @@ pub struct Recording {
     pub violations: Vec<Violation>,
     /// How many violations there were.
     pub violation_count: u64,
+    /// What could not be watched, read or checked, and why, in words.
+    #[serde(default)]
+    pub unseen: BTreeSet<String>,
 }
 
 /// Everything about a run: what [`figures`](crate::scenario::Scenario::figures) are derived from.
@@ -80,6 +89,14 @@ impl Recording {
         *entry(&mut self.counters, name) += by;
     }
 
+    /// Adds to a counter of the whole run.
+    pub fn total(&mut self, name: &str, by: u64) {
+        if !self.totals.contains(name) {
+            self.totals.insert(name.to_owned());
+        }
+        self.count(name, by);
+    }
+
     /// Notes how long something took.
     pub fn latency(&mut self, name: &str, value: Duration) {
         entry(&mut self.histograms, name).record(value);
@@ -103,6 +120,8 @@ impl Recording {
         for (name, by) in &other.counters {
             self.count(name, *by);
         }
+        self.totals.extend(other.totals.iter().cloned());
+        self.unseen.extend(other.unseen.iter().cloned());
         for (name, histogram) in &other.histograms {
             entry(&mut self.histograms, name).merge(histogram);
         }

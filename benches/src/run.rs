@@ -142,7 +142,7 @@ impl Run {
 
     /// Adds to a counter of the whole run, whatever its phase.
     pub fn total(&self, name: &'static str, by: u64) {
-        self.inner.recorder.count(name, by);
+        self.inner.recorder.total(name, by);
     }
 
     /// Notes how long something took. Whatever the phase: ask [`measures`](Self::measures) whether it belongs to what is
@@ -160,6 +160,11 @@ impl Run {
     /// Adds to what happened in this second of the measurement. Outside of the measurement it is not noted.
     pub fn series(&self, name: &'static str, by: u64) {
         self.inner.recorder.series(name, by);
+    }
+
+    /// Something could not be watched, read or checked, and why: the report says so.
+    pub fn unseen(&self, what: impl Into<String>) {
+        self.inner.recorder.unseen(what.into());
     }
 
     /// A promise was broken: the run goes on, and fails at its end. The first ones are kept with their details, all are

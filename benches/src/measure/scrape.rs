@@ -71,10 +71,7 @@ impl Counters {
     /// not there yet counts from zero, and so does a counter that is smaller than before: a restart has reset it.
     #[must_use]
     pub fn grown_since(&self, before: &Self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let samples = self.growth_since(before);
-        let wanted = samples.filter(|(sample, _)| is_of(sample, name, labels));
-        // Not `sum`, for which nothing is -0.
-        wanted.fold(0.0, |sum, (_, by)| sum + by)
+        self.since(before).sum(name, labels)
     }
 
     /// Every sample that grew since `before`, with by how much.
@@ -90,7 +87,43 @@ impl Counters {
         })
     }
 
-    /// Adds another gateway's.
+    /// By how much each sample grew since `before`.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let growth = self.growth_since(before);
+        Self(growth.map(|(sample, by)| (sample.to_owned(), by)).collect())
+    }
+
+    /// The samples of the metric `name` that have all of these labels, together.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let wanted = self.0.iter().filter(|(sample, _)| is_of(sample, name, labels));
+        // Not `sum`, for which nothing is -0.
+        wanted.fold(0.0, |sum, (_, value)| sum + value)
+    }
+
+    /// How many values each bucket of a histogram has, those of all labels together, by the bucket's upper end. The last
+    /// one has none.
+    #[must_use]
+    pub fn buckets(&self, name: &str) -> Vec<(f64, f64)> {
+        let metric = format!("{name}_bucket");
+        let mut upto: Vec<(f64, f64)> = Vec::new();
+        for (sample, value) in self.0.iter().filter(|(sample, _)| is_of(sample, &metric, &[])) {
+            let Some(end) = upper_end(sample) else { continue };
+            match upto.iter_mut().find(|(known, _)| *known == end) {
+                Some((_, count)) => *count += value,
+                None => upto.push((end, *value)),
+            }
+        }
+        upto.sort_by(|(one, _), (next, _)| one.total_cmp(next));
+        // Each of them counts those before it, too.
+        let before = std::iter::once(0.0).chain(upto.iter().map(|(_, count)| *count));
+        let each = upto.iter().zip(before);
+        each.map(|((end, count), before)| (*end, (count - before).max(0.0)))
+            .collect()
+    }
+
+    /// Adds another's.
     pub fn merge(&mut self, other: Self) {
         for (sample, value) in other.0 {
             *self.0.entry(sample).or_default() += value;
@@ -98,12 +131,43 @@ impl Counters {
     }
 }
 
+/// What several gateways have counted, each for itself: if one of them begins anew, the others have not. `None`: one that did
+/// not answer.
+#[derive(Clone, Debug, Default)]
+pub struct Readings(pub Vec<Option<Counters>>);
+
+impl Readings {
+    /// By how much the counters of those grew together that answered then and now.
+    #[must_use]
+    pub fn growth_since(&self, before: &Self) -> Counters {
+        let mut sum = Counters::default();
+        for (now, before) in self.0.iter().zip(&before.0) {
+            if let (Some(now), Some(before)) = (now, before) {
+                sum.merge(now.since(before));
+            }
+        }
+        sum
+    }
+
+    /// Takes the place of earlier readings: who did not answer now is known as it was then.
+    fn follow(self, earlier: Self) -> Self {
+        let mut earlier = earlier.0.into_iter();
+        let each = self.0.into_iter().map(|now| {
+            let earlier = earlier.next().flatten();
+            now.or(earlier)
+        });
+        Self(each.collect())
+    }
+}
+
 /// Reads the counters of all gateways at each mark of a run, while the run goes on.
 #[derive(Debug)]
 pub struct Scraper {
     urls: Vec<String>,
-    reads: Vec<(String, JoinHandle<Result<Counters, ScrapeError>>)>,
+    reads: Vec<(String, JoinHandle<Vec<Read>>)>,
 }
+
+type Read = Result<Counters, ScrapeError>;
 
 impl Scraper {
     /// Of the gateways with these URLs of metrics.
@@ -120,26 +184,61 @@ impl Scraper {
         }
         let urls = self.urls.clone();
         let read = tokio::spawn(async move {
-            let mut sum = Counters::default();
-            for url in &urls {
-                sum.merge(Counters::fetch(url).await?);
-            }
-            Ok(sum)
+            let reads = urls.iter().map(|url| Counters::fetch(url));
+            futures_util::future::join_all(reads).await
         });
         self.reads.push((name.to_owned(), read));
     }
 
-    /// What was read at each mark, and what could not be read, in words.
+    /// What was counted until each mark, and what could not be read, in words. A mark at which a gateway did not answer is
+    /// left out; what that one counted meanwhile shows at the next.
     pub async fn finish(self) -> (Vec<(String, Counters)>, Vec<String>) {
-        let (mut read, mut missing) = (Vec::new(), Vec::new());
+        let (mut sums, mut missing) = (Sums::default(), Vec::new());
         for (mark, task) in self.reads {
-            match task.await {
-                Ok(Ok(counters)) => read.push((mark, counters)),
-                Ok(Err(error)) => missing.push(format!("metrics at {mark}: {error}")),
-                Err(_) => missing.push(format!("metrics at {mark}: not read to the end")),
+            let Ok(reads) = task.await else {
+                missing.push(format!("metrics at {mark}: not read to the end"));
+                continue;
+            };
+            let mut readings = Readings::default();
+            for read in reads {
+                if let Err(error) = &read {
+                    missing.push(format!("metrics at {mark}: {error}"));
+                }
+                readings.0.push(read.ok());
+            }
+            sums.add(mark, readings);
+        }
+        (sums.marks, missing)
+    }
+}
+
+/// Sums that only grow, whichever gateway begins anew.
+#[derive(Debug, Default)]
+struct Sums {
+    /// Each gateway's last reading.
+    last: Option<Readings>,
+    sum: Counters,
+    marks: Vec<(String, Counters)>,
+}
+
+impl Sums {
+    /// Adds what was counted until a mark.
+    fn add(&mut self, mark: String, readings: Readings) {
+        let complete = readings.0.iter().all(Option::is_some);
+        match self.last.take() {
+            Some(last) => {
+                self.sum.merge(readings.growth_since(&last));
+                self.last = Some(readings.follow(last));
+            }
+            None => {
+                let counters = readings.0.iter().flatten();
+                counters.for_each(|counters| self.sum.merge(counters.clone()));
+                self.last = Some(readings);
             }
         }
-        (read, missing)
+        if complete {
+            self.marks.push((mark, self.sum.clone()));
+        }
     }
 }
 
@@ -147,6 +246,17 @@ impl Scraper {
 fn is_of(sample: &str, name: &str, labels: &[(&str, &str)]) -> bool {
     let (metric, rest) = sample.split_once('{').unwrap_or((sample, ""));
     metric == name && labels.iter().all(|(key, value)| has_label(rest, key, value))
+}
+
+/// Up to where a sample's bucket counts: its label `le`.
+fn upper_end(sample: &str) -> Option<f64> {
+    let (_, rest) = sample.split_once("le=\"")?;
+    let (end, _) = rest.split_once('"')?;
+    if end == "+Inf" {
+        Some(f64::INFINITY)
+    } else {
+        end.parse().ok()
+    }
 }
 
 /// Whether `labels`, as in `a="1",b="2"}`, have this one.
@@ -158,81 +268,4 @@ fn has_label(labels: &str, key: &str, value: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Counters, Scraper};
-
-    const BEFORE: &str = "\
-# HELP campanile_shard_requests_total operations
-# TYPE campanile_shard_requests_total counter
-campanile_shard_requests_total{shard=\"a\",operation=\"history\",outcome=\"ok\"} 10
-campanile_shard_requests_total{shard=\"a\",operation=\"publish\",outcome=\"ok\"} 7
-
-# TYPE campanile_connections gauge
-campanile_connections{transport=\"websocket\"} 5
-
-# TYPE campanile_api_call_seconds histogram
-campanile_api_call_seconds_bucket{method=\"publish\",le=\"0.1\"} 3
-campanile_api_call_seconds_count{method=\"publish\"} 3
-";
-    const AFTER: &str = "\
-# TYPE campanile_shard_requests_total counter
-campanile_shard_requests_total{shard=\"a\",operation=\"history\",outcome=\"ok\"} 14
-campanile_shard_requests_total{shard=\"b\",operation=\"history\",outcome=\"ok\"} 2
-campanile_shard_requests_total{shard=\"a\",operation=\"publish\",outcome=\"ok\"} 7
-# TYPE campanile_connections gauge
-campanile_connections{transport=\"websocket\"} 500
-# TYPE campanile_api_call_seconds histogram
-campanile_api_call_seconds_bucket{method=\"publish\",le=\"0.1\"} 1
-campanile_api_call_seconds_count{method=\"publish\"} 1
-";
-
-    fn grown(name: &str, labels: &[(&str, &str)]) -> f64 {
-        Counters::parse(AFTER).grown_since(&Counters::parse(BEFORE), name, labels)
-    }
-
-    #[test]
-    fn what_grew_is_told_by_sample_and_added_up_by_label() {
-        let reads = |labels| grown("campanile_shard_requests_total", labels);
-        assert_eq!(reads(&[("operation", "history")]), 6.0);
-        assert_eq!(reads(&[("operation", "history"), ("shard", "b")]), 2.0);
-        assert_eq!(reads(&[("operation", "publish")]), 0.0);
-        assert_eq!(reads(&[]), 6.0);
-        let (before, after) = (Counters::parse(BEFORE), Counters::parse(AFTER));
-        // Those of history on both shards, and the two of the histogram.
-        assert_eq!(after.growth_since(&before).count(), 4);
-    }
-
-    #[test]
-    fn gauges_are_no_counters() {
-        assert_eq!(grown("campanile_connections", &[]), 0.0);
-    }
-
-    #[test]
-    fn a_counter_that_a_restart_has_reset_counts_from_zero() {
-        assert_eq!(grown("campanile_api_call_seconds_count", &[]), 1.0);
-    }
-
-    #[test]
-    fn counters_of_several_gateways_add_up() {
-        let mut sum = Counters::parse(BEFORE);
-        sum.merge(Counters::parse(BEFORE));
-        let nothing = Counters::default();
-        let history = [("operation", "history")];
-        assert_eq!(
-            sum.grown_since(&nothing, "campanile_shard_requests_total", &history),
-            20.0
-        );
-    }
-
-    #[tokio::test]
-    async fn a_server_that_does_not_answer_is_told_with_its_address() {
-        let mut scraper = Scraper::new(vec!["http://127.0.0.1:1/metrics".to_owned()]);
-        scraper.mark("measure");
-        let (read, missing) = scraper.finish().await;
-        assert!(read.is_empty());
-        assert_eq!(
-            missing,
-            ["metrics at measure: http://127.0.0.1:1/metrics cannot be read"]
-        );
-    }
-}
+mod tests;

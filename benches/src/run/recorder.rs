@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::{Clock, Phase, Stamp};
 use crate::Violation;
-use crate::measure::Recording;
+use crate::measure::{BELOW_ZERO, Recording};
 
 /// Independent parts, so that threads do not wait for each other.
 const PARTS: usize = 8;
@@ -61,8 +61,21 @@ impl Recorder {
         self.part().lock().count(name, by);
     }
 
+    pub(super) fn total(&self, name: &'static str, by: u64) {
+        self.part().lock().total(name, by);
+    }
+
     pub(super) fn latency(&self, name: &'static str, value: Duration) {
-        self.part().lock().latency(name, value);
+        let mut part = self.part().lock();
+        // A duration of nothing is one that clocks had below it: what really happens takes some nanoseconds.
+        if value.is_zero() {
+            part.total(BELOW_ZERO, 1);
+        }
+        part.latency(name, value);
+    }
+
+    pub(super) fn unseen(&self, what: String) {
+        self.parts[0].lock().unseen.insert(what);
     }
 
     pub(super) fn series(&self, name: &'static str, by: u64) {

@@ -14,6 +14,7 @@ use crate::measure::{Machine, Mark, Outcome, Recording, Scraper};
 use crate::plan::Plan;
 use crate::report::progress::Progress;
 use crate::run::{Clock, Port, Stamp};
+use crate::secrets;
 use crate::target::Target;
 
 /// How long after the last worker has come all of them go on: time enough to tell them.
@@ -56,8 +57,10 @@ impl Controller<'_> {
         self.progress.finish();
         let (counted, unread) = gathered.scraper.finish().await;
         unseen.extend(unread);
+        unseen.extend(std::mem::take(&mut gathered.recording.unseen));
+        let unseen = unseen.iter().map(|what| secrets::urls(what)).collect();
         Ok(Outcome {
-            plan,
+            plan: plan.without_secrets(),
             target: target.without_secrets(),
             workers,
             recording: gathered.recording,

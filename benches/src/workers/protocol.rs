@@ -8,7 +8,7 @@ use crate::measure::Recording;
 use crate::run::{Assignment, Stamp};
 
 /// Of these messages. Both sides must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// What a worker says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secrets;
+
 /// CPU time since the process began, and what it holds now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Usage {
@@ -94,11 +96,12 @@ impl Stat {
     }
 }
 
-/// The command line of a process, its arguments joined by spaces.
+/// The command line of a process without its secrets, its arguments joined by spaces.
 pub(crate) fn command_of(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    text.trim_end_matches('\0').replace('\0', " ")
+    let words = text.trim_end_matches('\0').split('\0').map(str::to_owned);
+    secrets::command(words).join(" ")
 }
 
 fn parse_resident_pages(statm: &str) -> Option<u64> {
