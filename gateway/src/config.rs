@@ -17,6 +17,7 @@ mod describe;
 mod dns;
 pub mod generate;
 mod list;
+mod mistyped;
 pub mod options;
 mod place;
 mod quic;
@@ -121,6 +122,10 @@ impl Config {
         let merged = sources.merge(&schema, &mut report);
         let config = merged.and_then(|merged| {
             report_strangers(&schema, &merged, &mut report);
+            if report.has(Mistake::WrongType) {
+                // What a variable would have set is not missing.
+                return None;
+            }
             let without_file = sources.file.is_none().then(|| generate::Said::of(&merged));
             let raw = deserialize(merged, &mut report)?;
             Self::validate(raw, without_file, &mut report)
@@ -184,52 +189,7 @@ fn report_strangers(schema: &Schema, merged: &Value, report: &mut Report) {
 /// The typed form of `merged`; a value of the wrong type is reported with its key.
 fn deserialize(mut merged: Value, report: &mut Report) -> Option<Raw> {
     source::unquote(&mut merged, &Schema::new());
-    match serde_path_to_error::deserialize::<_, Raw>(merged) {
-        Ok(raw) => Some(raw),
-        Err(error) => {
-            let path = error.path().to_string();
-            let text = if is_secret(&path) {
-                format!("{path}: expected a text (its value is not shown); put quotes around it")
-            } else {
-                format!("{path}: {}", plainly(&error.inner().to_string()))
-            };
-            report.mistake(Mistake::WrongType, text);
-            None
-        }
-    }
-}
-
-/// What types are called by those who read values, and by those who write them.
-const TYPES: [(&str, &str); 10] = [
-    ("u8", "a whole number from 0 to 255"),
-    ("u16", "a whole number from 0 to 65535"),
-    ("u32", "a whole number from 0 to 4294967295"),
-    ("u64", "a whole number, 0 or more"),
-    ("i64", "a whole number"),
-    ("a boolean", "true or false"),
-    ("a string", "a text"),
-    ("a sequence", "a list"),
-    ("a map", "a section, with keys of its own"),
-    ("struct ", "a section, with keys of its own"),
-];
-
-/// What was expected in words for people.
-fn plainly(problem: &str) -> String {
-    let Some((found, expected)) = problem.rsplit_once(", expected ") else {
-        return problem.to_owned();
-    };
-    let known = TYPES
-        .iter()
-        .find(|(name, _)| *name == expected || (name.ends_with(' ') && expected.starts_with(name)));
-    known.map_or_else(
-        || problem.to_owned(),
-        |(_, words)| format!("{found}, expected {words}"),
-    )
-}
-
-/// Whether the key's value must not be shown.
-fn is_secret(path: &str) -> bool {
-    ["key", "password", "pem", "secret", "url", "store"]
-        .iter()
-        .any(|end| path.ends_with(end))
+    serde_path_to_error::deserialize::<_, Raw>(&merged)
+        .inspect_err(|error| report.mistake(Mistake::WrongType, mistyped::mistyped(&merged, error)))
+        .ok()
 }

@@ -110,6 +110,12 @@ impl Report {
         self.errors().next().is_some()
     }
 
+    /// Whether there is such a mistake.
+    #[must_use]
+    pub fn has(&self, mistake: Mistake) -> bool {
+        self.errors().any(|error| error.mistake == Some(mistake))
+    }
+
     /// What must be changed.
     pub fn errors(&self) -> impl Iterator<Item = &Finding> {
         let findings = self.findings.iter();

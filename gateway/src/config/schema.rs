@@ -118,6 +118,8 @@ fn collect<'a>(value: &'a Value, path: &str, keys: &mut BTreeMap<String, &'a Val
 
 fn compare(template: Option<&Value>, value: &Value, at: &SetKey, found: &mut Vec<SetKey>) {
     match value {
+        // Not a key that nobody knows, but the wrong type, whose contents are nobody's business.
+        Value::Object(_) if template.is_some_and(|template| !template.is_object()) => {}
         Value::Object(object) if !object.is_empty() => {
             for (key, value) in object {
                 let below = SetKey {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::centrifugo;
+use super::mistyped;
 use super::place::{self, Place};
 use super::report::{Mistake, Report};
 use super::schema::{Schema, flat_name};
@@ -56,7 +57,7 @@ impl Sources {
         self.apply_environment(schema, &mut merged, report);
         for (path, text) in &self.flags {
             match schema.keys().get(path) {
-                Some(template) => set(&mut merged, path, typed(template, text)),
+                Some(template) => set_text(&mut merged, path, (template, text), report),
                 None => report.mistake(Mistake::UnknownKey, unknown(path, schema.closest(path))),
             }
         }
@@ -105,7 +106,7 @@ impl Sources {
             let name = name.to_ascii_lowercase();
             let settable = keys.iter().filter(|(path, _)| !path.contains("[]"));
             if let Some((path, template)) = settable.into_iter().find(|(path, _)| flat_name(path) == name) {
-                set(merged, path, typed(template, text));
+                set_text(merged, path, (template, text), report);
             } else if let Some(ignored) = centrifugo::ignored_variable(&name) {
                 report.ignored(variable, ignored, text.is_empty());
             } else if !is_of_the_surroundings(&name) {
@@ -181,16 +182,26 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
-/// A text as a value of the template's type. What is not of that type stays text, which is then refused with its key.
-fn typed(template: &Value, text: &str) -> Value {
+/// Sets a key by what a variable or a flag says; or reports that this is not understood.
+fn set_text(merged: &mut Value, path: &str, (template, text): (&Value, &str), report: &mut Report) {
+    match typed(template, text) {
+        Ok(value) => set(merged, path, value),
+        Err(error) => report.mistake(Mistake::WrongType, mistyped::no_json(path, &error)),
+    }
+}
+
+/// A text as a value of the template's type. What is no number or truth value stays text, which is then refused with its key.
+fn typed(template: &Value, text: &str) -> Result<Value, serde_json::Error> {
     let as_text = || Value::String(text.to_owned());
     match template {
-        Value::String(_) | Value::Null => as_text(),
-        Value::Array(elements) if !text.trim_start().starts_with('[') => {
-            let of_texts = !elements.iter().any(Value::is_object);
-            if of_texts { words(text) } else { as_text() }
+        Value::String(_) | Value::Null => Ok(as_text()),
+        Value::Array(elements)
+            if !text.trim_start().starts_with('[') && !elements.iter().any(Value::is_object) =>
+        {
+            Ok(words(text))
         }
-        _ => serde_json::from_str(text).unwrap_or_else(|_| as_text()),
+        Value::Array(_) | Value::Object(_) => serde_json::from_str(text),
+        Value::Bool(_) | Value::Number(_) => Ok(serde_json::from_str(text).unwrap_or_else(|_| as_text())),
     }
 }
 
@@ -220,7 +231,11 @@ fn unquote_below(value: &mut Value, template: &Value) {
                 list.iter_mut().for_each(|value| unquote_below(value, template));
             }
         }
-        (Value::String(text), Value::Number(_) | Value::Bool(_)) => *value = typed(template, text),
+        (Value::String(text), Value::Number(_) | Value::Bool(_)) => {
+            if let Ok(typed) = typed(template, text) {
+                *value = typed;
+            }
+        }
         _ => {}
     }
 }

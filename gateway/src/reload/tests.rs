@@ -7,6 +7,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::*;
 
+mod secrets;
+
 const SHARDS: &str = "shards: [{name: a, url: 'redis://a'}, {name: b, url: 'redis://b'}]\n";
 const STORE: &str = "cluster: {store: 'redis://store'}\n";
 
