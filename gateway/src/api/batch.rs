@@ -1,13 +1,18 @@
 //! `batch`: several calls in one.
 
-use std::collections::BTreeMap;
+mod call;
+
 use std::iter;
 
 use campanile_common::ErrorCode;
 use campanile_shard_router::audience::Audience;
 use futures_util::stream::{self, StreamExt as _};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
 
+pub(super) use call::Calls;
+
+use self::call::Call;
 use super::method::parse;
 use super::{Api, ApiError, Method, params};
 
@@ -15,14 +20,8 @@ use super::{Api, ApiError, Method, params};
 /// quarter of what may wait for one partition while that is moving, so that there is room for others.
 const TOGETHER: usize = 256;
 
-/// Calls of one batch at most: the shortest that there are, and their answers, would take a hundred times the memory of the request.
-const MAX_CALLS: usize = 10_000;
-
-/// A call: the method's name and its parameters.
-type Call = BTreeMap<String, Box<RawValue>>;
-
 /// The answer to one call: the method's name and result, or `error` and what went wrong.
-type Reply = BTreeMap<&'static str, Box<RawValue>>;
+pub(super) struct Reply(&'static str, Box<RawValue>);
 
 impl<A: Audience> Api<A> {
     /// Answers each call in order; a failed one does not keep the others from being made.
@@ -31,16 +30,21 @@ impl<A: Audience> Api<A> {
     /// each other's answers, because those of one partition keep the order in which they are begun.
     pub(super) async fn batch(&self, params: &[u8]) -> Result<Vec<Reply>, ApiError> {
         let params::Batch { commands, parallel } = parse(params)?;
-        if commands.len() > MAX_CALLS {
+        let Calls::All(calls) = commands else {
             return Err(ErrorCode::LimitExceeded.into());
-        }
-        let mut replies = Vec::with_capacity(commands.len());
-        let mut rest = commands.into_iter().peekable();
-        while let Some(first) = rest.next() {
-            let channel = published_to(&first);
-            let joins = |next: &Call| parallel || channel.is_some() && published_to(next) == channel;
+        };
+        let mut replies = Vec::with_capacity(calls.len());
+        let with_channel = |call: Call| {
+            let channel = if parallel { None } else { call.published_to() };
+            (channel, call)
+        };
+        let mut rest = calls.into_iter().map(with_channel).peekable();
+        while let Some((channel, first)) = rest.next() {
+            let joins =
+                |(next, _): &(Option<String>, Call)| parallel || channel.is_some() && *next == channel;
             let others = iter::from_fn(|| rest.next_if(joins)).take(TOGETHER - 1);
-            let calls = stream::iter(iter::once(first).chain(others)).map(|call| self.reply(call));
+            let together = iter::once(first).chain(others.map(|(_, call)| call));
+            let calls = stream::iter(together).map(|call| self.reply(call));
             replies.extend(calls.buffered(TOGETHER).collect::<Vec<_>>().await);
         }
         Ok(replies)
@@ -48,16 +52,16 @@ impl<A: Audience> Api<A> {
 
     async fn reply(&self, call: Call) -> Reply {
         match self.call_one(call).await {
-            Ok((method, result)) => BTreeMap::from([(method.name(), result)]),
+            Ok((method, result)) => Reply(method.name(), result),
             Err(error) => {
                 let error = serde_json::value::to_raw_value(&error).expect("a number and a text are JSON");
-                BTreeMap::from([("error", error)])
+                Reply("error", error)
             }
         }
     }
 
-    async fn call_one(&self, mut call: Call) -> Result<(Method, Box<RawValue>), ApiError> {
-        let (Some((name, params)), None) = (call.pop_first(), call.pop_first()) else {
+    async fn call_one(&self, call: Call) -> Result<(Method, Box<RawValue>), ApiError> {
+        let Call::One { name, params } = call else {
             return Err(ErrorCode::BadRequest.into());
         };
         let method = Method::named(&name).ok_or(ErrorCode::MethodNotFound)?;
@@ -66,10 +70,11 @@ impl<A: Audience> Api<A> {
     }
 }
 
-/// The channel that a call publishes to, if it does nothing else.
-fn published_to(call: &Call) -> Option<String> {
-    let (name, params) = call.first_key_value()?;
-    let publishes = call.len() == 1 && name == Method::Publish.name();
-    let channel = || serde_json::from_str::<params::Channel>(params.get()).ok();
-    publishes.then(channel)?.map(|params| params.channel)
+/// An object with the one key.
+impl Serialize for Reply {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.0, &self.1)?;
+        map.end()
+    }
 }

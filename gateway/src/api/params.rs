@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use campanile_common::message::{StreamPosition, field};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::batch::Calls;
 use crate::auth::SubscriptionOverride;
 use crate::cluster::Target;
 
@@ -149,11 +149,11 @@ pub(super) struct Refresh {
 }
 
 /// Of `batch`.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Batch {
     /// Each with a method's name and its parameters.
-    pub(super) commands: Vec<BTreeMap<String, Box<RawValue>>>,
+    pub(super) commands: Calls,
     #[serde(with = "field")]
     pub(super) parallel: bool,
 }

@@ -22,7 +22,8 @@ section! {
         pub external: bool,
         /// Lets everybody call, without a key. Only for networks where nobody else is.
         pub insecure: bool,
-        /// Longest request body: its worst cost in memory for each request.
+        /// Longest request body. A request costs up to three times this in memory; a broadcast to the shortest names that there are,
+        /// some sixty times.
         pub max_request_body_size: u32 as "bytes",
     }
 }
