@@ -77,12 +77,8 @@ impl Readiness for Probe {
             .into_iter()
             .map(|health| shard(state(&health.id), health))
             .collect();
-        let missing: Vec<String> = shards
-            .iter()
-            .filter(|shard| ![CONNECTED, LOST].contains(&shard.status))
-            .map(|shard| shard.name.clone())
-            .collect();
-        let problems = problems(&self.coordinator.borrow());
+        let missing = missing(&shards);
+        let problems = problems(&self.coordinator.borrow(), &shards);
         let notes = self.notes();
         let shutting_down = self.ending.is_cancelled();
         let has_topology = topology.is_some();
@@ -172,9 +168,28 @@ fn shard(state: ShardState, health: ShardHealth) -> ShardReport {
     }
 }
 
+/// Whether nothing is to be asked of it: it was emptied, so it may be stopped at any time.
+fn is_emptied(shard: &ShardReport) -> bool {
+    let leaves = [ShardState::Draining, ShardState::Leaving].map(shards::state);
+    leaves.contains(&shard.state) && shard.partitions == 0
+}
+
+/// The names of the shards that somebody may miss.
+fn missing(shards: &[ShardReport]) -> Vec<String> {
+    let missing = shards
+        .iter()
+        .filter(|shard| ![CONNECTED, LOST].contains(&shard.status) && !is_emptied(shard));
+    missing.map(|shard| shard.name.clone()).collect()
+}
+
 /// What the coordinator sees and the shards' connections do not show.
-fn problems(status: &CoordinatorStatus) -> Vec<String> {
-    let troubles = status.troubles.iter();
+fn problems(status: &CoordinatorStatus, shards: &[ShardReport]) -> Vec<String> {
+    let is_missed = |id: &ShardId| {
+        !shards
+            .iter()
+            .any(|shard| shard.name == id.as_str() && is_emptied(shard))
+    };
+    let troubles = status.troubles.iter().filter(|(shard, _)| is_missed(shard));
     troubles
         .map(|(shard, trouble)| format!("{shard}: {trouble}"))
         .collect()
@@ -195,5 +210,33 @@ mod tests {
         tokio::time::sleep(PATIENCE).await;
         assert!(!poor.is_over(false, false), "without a topology it is of no use");
         assert!(poor.is_over(true, false));
+    }
+
+    fn report(name: &str, state: ShardState, partitions: usize) -> ShardReport {
+        let health = ShardHealth {
+            id: ShardId::new(name),
+            address: String::new(),
+            status: ShardStatus::Unreachable("nobody is there".to_owned()),
+            partitions,
+            opening: 0,
+        };
+        shard(state, health)
+    }
+
+    #[test]
+    fn a_shard_that_was_emptied_is_not_missed() {
+        let shards = [
+            report("active", ShardState::Active, 0),
+            report("emptied", ShardState::Draining, 0),
+            report("leaving", ShardState::Leaving, 0),
+            report("moving", ShardState::Draining, 1),
+            report("lost", ShardState::Lost, 0),
+        ];
+        assert_eq!(missing(&shards), ["active", "moving"]);
+        let mut status = CoordinatorStatus::default();
+        for name in ["active", "emptied", "unknown"] {
+            status.troubles.insert(ShardId::new(name), "silent".to_owned());
+        }
+        assert_eq!(problems(&status, &shards), ["active: silent", "unknown: silent"]);
     }
 }

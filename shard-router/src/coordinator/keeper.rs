@@ -248,7 +248,7 @@ impl Keeper {
         };
         self.term.sights.note(&self.id, sight);
         if self.is_given_up(topology).await? {
-            self.evict(page).await?;
+            self.evict(page, topology.owned_by(&self.id).count()).await?;
         }
         Ok(())
     }
@@ -272,7 +272,8 @@ impl Keeper {
         Ok(outage::most_miss(&self.term.store.gateways().await?, &self.id))
     }
 
-    async fn evict(&mut self, page: &Page) -> Result<(), CommitError> {
+    /// Gives the shard up, which owns `partitions` of them.
+    async fn evict(&mut self, page: &Page, partitions: usize) -> Result<(), CommitError> {
         let id = &self.id;
         let commit = self
             .term
@@ -280,8 +281,13 @@ impl Keeper {
             .commit(page, page.least, |topology, change| topology.evict(change, id));
         let generation = commit.await?.generation;
         self.outage = None;
-        self.metrics.evictions.increment(1);
-        error!(shard = %id, %generation, "a shard is lost: its partitions are opened elsewhere");
+        if partitions > 0 {
+            self.metrics.evictions.increment(1);
+            error!(shard = %id, %generation, partitions, "a shard is lost: its partitions are opened elsewhere");
+        } else {
+            // It was to be stopped, or had yet to come.
+            warn!(shard = %id, %generation, "a shard that owns no partitions does not answer and is given up");
+        }
         self.term.hurry();
         Ok(())
     }

@@ -22,7 +22,7 @@ impl KeeperMetrics {
         describe_counter!(
             EVICTIONS,
             Unit::Count,
-            "How often this gateway's coordinator gave a shard up and opened its partitions elsewhere"
+            "How often this gateway's coordinator gave a shard up that owned partitions, and opened these elsewhere"
         );
         Self {
             admissions: counter!(ADMISSIONS, "shard" => shard.to_string()),

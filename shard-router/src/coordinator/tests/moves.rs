@@ -11,6 +11,7 @@ use crate::store::GatewayReport;
 use crate::topology::{Change, MoveHistory, OpeningContent, ShardRequest, ShardState, Topology, WantedShard};
 
 mod deaths;
+mod emptied;
 mod lost;
 mod traffic;
 
