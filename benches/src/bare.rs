@@ -48,7 +48,7 @@ pub struct Options {
     pub fault: Option<Fault>,
 }
 
-/// A way to break what a fan-out promises.
+/// A way to break what a fan-out promises, or to make it hard to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
     /// Some messages are not sent.
@@ -57,6 +57,12 @@ pub enum Fault {
     Double,
     /// Some change places with the one behind them.
     Swap,
+    /// Some change places with those of the same number in the channel beside theirs.
+    Misroute,
+    /// No publication is accepted.
+    Refuse,
+    /// Some subscriptions are refused at first, for now.
+    Busy,
 }
 
 /// What it says, before the address, once it listens.

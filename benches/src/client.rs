@@ -6,6 +6,7 @@
 
 mod connection;
 mod listener;
+mod live;
 mod member;
 mod sources;
 mod status;

@@ -72,6 +72,8 @@ pub enum Promise {
     NothingDoubled,
     /// It arrives in the order in which it was published.
     InOrder,
+    /// It arrives in its own channel.
+    RightChannel,
     /// `recovered` says the truth.
     HonestRecovery,
     /// Another one, which the detail names.
@@ -86,6 +88,7 @@ impl Promise {
             Self::NothingLost => "lost",
             Self::NothingDoubled => "doubled",
             Self::InOrder => "out of order",
+            Self::RightChannel => "in a wrong channel",
             Self::HonestRecovery => "recovered wrongly",
             Self::Other => "broken",
         }

@@ -3,5 +3,15 @@
 mod metronome;
 mod schedule;
 
+use tokio::time::Instant;
+
 pub use metronome::{Beat, Metronome};
 pub use schedule::Schedule;
+
+/// Waits until then; `None`: for ever.
+pub(crate) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

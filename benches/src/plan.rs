@@ -117,6 +117,13 @@ impl Share {
         bound(self.index)..bound(self.index + 1)
     }
 
+    /// This worker's part of these numbers.
+    #[must_use]
+    pub fn part(self, numbers: Range<usize>) -> Range<usize> {
+        let share = self.range(numbers.len());
+        numbers.start + share.start..numbers.start + share.end
+    }
+
     /// This worker's part of a rate.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "workers are few")]

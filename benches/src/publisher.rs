@@ -66,12 +66,19 @@ impl Feed {
     /// All of the plan's channels, at this worker's share of the plan's rate.
     #[must_use]
     pub fn of(run: &Run) -> Self {
+        Self::to(run, run.plan().load.channels)
+    }
+
+    /// The first so many channels, at this worker's share of the plan's rate.
+    #[must_use]
+    pub fn to(run: &Run, channels: usize) -> Self {
         let load = &run.plan().load;
-        let count = u32::try_from(load.channels).unwrap_or(u32::MAX);
+        let channel = |index: usize| {
+            let number = u32::try_from(index).unwrap_or(u32::MAX);
+            (number, run.channel(index).into())
+        };
         Self {
-            channels: (0..count)
-                .map(|index| (index, run.channel(index as usize).into()))
-                .collect(),
+            channels: (0..channels).map(channel).collect(),
             rate: run.share().rate(load.rate),
             burst: load.burst,
         }

@@ -76,7 +76,7 @@ impl Report {
         }
     }
 
-    /// What a reader should know beside the numbers: what could not be measured, and which processes ended.
+    /// What a reader should know beside the numbers: what could not be measured or checked, and which processes ended.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let outcome = &self.outcome;

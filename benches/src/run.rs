@@ -127,9 +127,14 @@ impl Run {
         Ok(begin)
     }
 
-    /// All workers' ledgers as one. Waits for every worker, like a phase.
+    /// All workers' ledgers as one. Waits for every worker, like a phase. Fails where nothing was accepted of all that was
+    /// published; what is in doubt otherwise is [said](Self::unseen).
     pub async fn exchange(&self, ledger: Ledger) -> Result<Ledger, Failure> {
-        self.inner.link.exchange(ledger).await
+        let merged = self.inner.link.exchange(ledger).await?;
+        if let Some(doubt) = merged.doubt().filter(|_| self.share().index == 0) {
+            self.unseen(doubt);
+        }
+        Ok(merged)
     }
 
     /// Adds to a counter of what happened while measuring: from the phase [`Measure`](Phase::Measure) to

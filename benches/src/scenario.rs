@@ -1,14 +1,17 @@
 //! What can be measured: each scenario is a file of its own.
 
 mod arrivals;
+mod broken;
 mod churn;
 mod connect;
 mod delivery;
+mod demand;
 mod fanout;
 mod figures;
 mod idle;
 mod key;
 mod mixed;
+mod one_channel;
 mod private;
 mod publish;
 mod recover;
@@ -152,3 +155,6 @@ impl Figure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

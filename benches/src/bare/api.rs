@@ -49,6 +49,9 @@ pub(super) async fn serve(mut stream: TcpStream, mut input: Vec<u8>, rooms: &Roo
 /// The body of the answer; `None`: there is no such thing.
 fn answer(request: &str, body: &[u8], rooms: &Rooms) -> Option<String> {
     let path = request.split(' ').nth(1)?;
+    if (path.ends_with("/publish") || path.ends_with("/batch")) && !rooms.accepts() {
+        return Some("{\"error\":{\"code\":103,\"message\":\"permission denied\"}}".to_owned());
+    }
     if path.ends_with("/publish") {
         publish(serde_json::from_slice(body).ok()?, rooms);
         return Some("{\"result\":{}}".to_owned());

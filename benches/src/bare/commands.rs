@@ -50,6 +50,7 @@ impl Client {
                     ..ConnectResult::default()
                 },
             ),
+            Request::Subscribe(_) if self.rooms.is_busy() => Reply::error(id, ErrorCode::TooManyRequests),
             Request::Subscribe(request) => {
                 // The reply goes before everything that the subscription brings.
                 self.reply(&Reply::answer(id, SubscribeResult::default()));
@@ -61,6 +62,7 @@ impl Client {
                 self.rooms.leave(&[request.channel], &self.socket);
                 Reply::answer(id, UnsubscribeResult {})
             }
+            Request::Publish(_) if !self.rooms.accepts() => Reply::error(id, ErrorCode::PermissionDenied),
             Request::Publish(request) => {
                 self.rooms.publish(&request.channel, request.data);
                 Reply::answer(id, PublishResult {})

@@ -18,6 +18,8 @@ pub(super) struct Rooms {
     rooms: RefCell<HashMap<String, Rc<Room>>>,
     coalesce: usize,
     fault: Option<Fault>,
+    /// How many subscriptions have been asked for.
+    asked: Cell<u64>,
 }
 
 /// One channel.
@@ -43,7 +45,20 @@ impl Rooms {
             rooms: RefCell::default(),
             coalesce: coalesce.max(1),
             fault,
+            asked: Cell::new(0),
         }
+    }
+
+    /// Whether this server accepts publications.
+    pub(super) fn accepts(&self) -> bool {
+        self.fault != Some(Fault::Refuse)
+    }
+
+    /// Whether the next subscription is to be refused for now.
+    pub(super) fn is_busy(&self) -> bool {
+        let asked = self.asked.get() + 1;
+        self.asked.set(asked);
+        self.fault == Some(Fault::Busy) && asked.is_multiple_of(FAULTY)
     }
 
     pub(super) fn join(&self, channel: &str, socket: &Rc<Socket>) {
@@ -67,17 +82,37 @@ impl Rooms {
     /// Sends `data` to all who are subscribed to `channel`; at once, or with the next ones if they may be joined.
     pub(super) fn publish(&self, channel: &str, data: Bytes) {
         let room = self.room(channel);
-        room.take_in(data, self.fault);
+        let fault = room.next_fault(self.fault);
+        if fault == Some(Fault::Misroute)
+            && let Some(other) = self.beside(channel)
+        {
+            let room = self.room(&other);
+            room.take_in(data, None);
+            return self.send(&room, &other);
+        }
+        room.take_in(data, fault);
+        self.send(&room, channel);
+    }
+
+    /// Sends what waits in a room; at once, or with the next ones if they may be joined.
+    fn send(&self, room: &Rc<Room>, channel: &str) {
         if self.coalesce == 1 {
             room.flush(channel, 1);
         } else if !room.scheduled.replace(true) {
-            let (channel, most) = (channel.to_owned(), self.coalesce);
+            let (room, channel, most) = (Rc::clone(room), channel.to_owned(), self.coalesce);
             spawn_local(async move {
                 // Whatever else has been read by now belongs to the same burst.
                 yield_now().await;
                 room.flush(&channel, most);
             });
         }
+    }
+
+    /// The channel beside this one, if there is such: they stand two by two, by the numbers at their ends.
+    fn beside(&self, channel: &str) -> Option<String> {
+        let (name, number) = channel.rsplit_once('-')?;
+        let other = format!("{name}-{}", number.parse::<u64>().ok()? ^ 1);
+        self.rooms.borrow().contains_key(&other).then_some(other)
     }
 
     fn room(&self, channel: &str) -> Rc<Room> {
@@ -90,15 +125,21 @@ impl Rooms {
 }
 
 impl Room {
-    fn take_in(&self, data: Bytes, fault: Option<Fault>) {
+    /// Counts a publication; what befalls it.
+    fn next_fault(&self, fault: Option<Fault>) -> Option<Fault> {
         let count = self.count.get() + 1;
         self.count.set(count);
+        fault.filter(|_| count.is_multiple_of(FAULTY))
+    }
+
+    fn take_in(&self, data: Bytes, fault: Option<Fault>) {
         let mut waiting = self.waiting.borrow_mut();
-        match fault.filter(|_| count.is_multiple_of(FAULTY)) {
+        match fault {
             Some(Fault::Lose) => {}
             Some(Fault::Double) => waiting.extend([data.clone(), data]),
             Some(Fault::Swap) => drop(self.held.replace(Some(data))),
-            None => {
+            // Those befall others than publications, or have done so already.
+            Some(Fault::Misroute | Fault::Refuse | Fault::Busy) | None => {
                 waiting.push(data);
                 waiting.extend(self.held.take());
             }

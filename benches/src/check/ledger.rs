@@ -41,6 +41,10 @@ pub struct Ledger {
     kept: usize,
     /// How many more would be.
     dropped: u64,
+    /// How many of both were refused.
+    refused: u64,
+    /// Why the first of them was.
+    reason: Option<String>,
 }
 
 impl Entry {
@@ -69,6 +73,7 @@ impl Ledger {
         let Err(place) = entry.doubtful.binary_search(&sequence) else {
             return;
         };
+        self.refused += u64::from(fate == Fate::Refused);
         if self.kept < MOST_DOUBTFUL {
             entry.doubtful.insert(place, sequence);
             self.kept += 1;
@@ -77,9 +82,16 @@ impl Ledger {
         }
     }
 
+    /// Notes why publications are refused. The first reason is kept.
+    pub fn explain(&mut self, reason: &str) {
+        self.reason.get_or_insert_with(|| reason.to_owned());
+    }
+
     /// Adds another's entries, of other workers or later publications.
     pub fn add(&mut self, other: Self) {
         self.dropped += other.dropped;
+        self.refused += other.refused;
+        self.reason = self.reason.take().or(other.reason);
         for ((channel, worker), entry) in other.entries {
             self.sent(channel, worker, entry.last);
             for sequence in entry.doubtful {
@@ -88,15 +100,49 @@ impl Ledger {
         }
     }
 
-    /// This ledger, if nothing is missing in it.
+    /// This ledger, if nothing is missing in it and something was accepted of what was published.
     pub fn complete(self) -> Result<Self, Failure> {
-        match self.dropped {
-            0 => Ok(self),
-            dropped => Err(Failure::run(format!(
-                "{} publications were refused or not answered: what must arrive is not known",
-                dropped + self.kept as u64
-            ))),
+        let (total, doubtful) = (self.total(), self.doubtful());
+        if self.dropped > 0 {
+            return Err(Failure::run(format!(
+                "{doubtful} publications were refused or not answered: what must arrive is not known{}",
+                self.why()
+            )));
         }
+        if total > 0 && doubtful == total {
+            return Err(Failure::run(format!(
+                "none of the {total} publications was accepted{}",
+                self.why()
+            )));
+        }
+        Ok(self)
+    }
+
+    /// What is not known, in words; `None`: everything that was published was accepted.
+    #[must_use]
+    pub fn doubt(&self) -> Option<String> {
+        let (doubtful, refused) = (self.doubtful(), self.refused);
+        (doubtful > 0).then(|| {
+            format!(
+                "whether {doubtful} of {} publications arrived, of which {refused} were refused and the rest not \
+                 answered{}",
+                self.total(),
+                self.why()
+            )
+        })
+    }
+
+    /// How many publications were refused.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// How it goes on behind what was refused: with the first reason, if there was one.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let reason = self.reason.as_ref();
+        reason.map_or_else(String::new, |reason| format!(": {reason}"))
     }
 
     /// What each worker has published in a channel.
@@ -114,7 +160,20 @@ impl Ledger {
     /// Those of them that were accepted.
     #[must_use]
     pub fn accepted(&self) -> u64 {
-        self.total().saturating_sub(self.kept as u64 + self.dropped)
+        self.total().saturating_sub(self.doubtful())
+    }
+
+    /// How many publications of a channel were accepted, and must arrive.
+    #[must_use]
+    pub fn accepted_in(&self, channel: u32) -> u64 {
+        let entries = self.channel(channel);
+        let accepted = entries.map(|(_, entry)| entry.last.saturating_sub(entry.doubtful.len() as u64));
+        accepted.sum()
+    }
+
+    /// Those that were not accepted, as far as anybody knows.
+    const fn doubtful(&self) -> u64 {
+        self.kept as u64 + self.dropped
     }
 }
 
@@ -142,43 +201,4 @@ mod as_list {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn doubtful_ones_are_found_where_they_are() {
-        let mut ledger = Ledger::default();
-        ledger.sent(0, 1, 9);
-        for sequence in [7, 3, 3, 5] {
-            ledger.settled(0, 1, sequence, Fate::Refused);
-        }
-        ledger.settled(0, 1, 4, Fate::Accepted);
-        assert_eq!((ledger.total(), ledger.accepted()), (9, 6));
-        let (_, entry) = ledger.channel(0).next().unwrap();
-        let counts = [1..=9, 3..=5, 4..=4, 8..=9, 6..=7].map(|it| entry.doubtful_in(&it));
-        assert_eq!(counts, [3, 2, 0, 0, 1]);
-    }
-
-    #[test]
-    fn too_many_doubtful_ones_are_counted_and_not_kept() {
-        let most = MOST_DOUBTFUL as u64;
-        let mut ledger = Ledger::default();
-        ledger.sent(0, 1, most + 2);
-        for sequence in 1..=most {
-            ledger.settled(0, 1, sequence, Fate::Unknown);
-        }
-        let mut ledger = ledger.complete().unwrap();
-        let mut other = Ledger::default();
-        other.sent(0, 2, 1);
-        other.settled(0, 2, 1, Fate::Unknown);
-        ledger.add(other);
-        assert_eq!(ledger.accepted(), 2);
-        let mut merged = Ledger::default();
-        merged.add(ledger);
-        let refused = merged.complete().unwrap_err().to_string();
-        assert!(
-            refused.starts_with(&format!("{} publications", most + 1)),
-            "{refused}"
-        );
-    }
-}
+mod tests;

@@ -90,6 +90,9 @@ impl LoadArguments {
     }
 }
 
+/// More in a second cannot be told apart by the nanoseconds that they are meant for.
+const FASTEST: f64 = 1e9;
+
 fn check(load: &Load) -> Result<(), Failure> {
     let positive = |name: &str, is: bool| match is {
         true => Ok(()),
@@ -97,6 +100,13 @@ fn check(load: &Load) -> Result<(), Failure> {
     };
     positive("rate", load.rate >= 0.0 && load.rate.is_finite())?;
     positive("connect-rate", load.connect_rate > 0.0)?;
+    for (name, rate) in [("rate", load.rate), ("connect-rate", load.connect_rate)] {
+        if rate > FASTEST {
+            return Err(Failure::usage(format!(
+                "--{name} {rate}: at most {FASTEST} a second"
+            )));
+        }
+    }
     positive("burst", load.burst > 0)?;
     positive("channels", load.channels > 0)?;
     positive("publishers", load.publishers > 0)?;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use campanile_client::Closed;
@@ -35,8 +36,10 @@ pub(crate) struct Connection<A> {
     /// Commands that wait to be sent, as one frame.
     out: Vec<u8>,
     unflushed: bool,
-    /// Whether the server wants its pings answered.
+    /// Whether pings are answered.
     pongs: bool,
+    /// How often the server pings, if it wants answers.
+    pings: Option<Duration>,
     /// Messages read since this task last let others have their turn.
     read: usize,
 }
@@ -67,10 +70,14 @@ impl<A> Connection<A> {
             out: Vec::new(),
             unflushed: true,
             pongs: false,
+            pings: None,
             read: 0,
         };
         match tokio::time::timeout_at(deadline, this.connected()).await {
-            Ok(Ok(result)) => this.pongs = result.pong,
+            Ok(Ok(result)) => {
+                this.pongs = result.pong;
+                this.pings = result.pong.then(|| Duration::from_secs(result.ping.into()));
+            }
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(ConnectError::Open("no answer to connect in time".to_owned())),
         }
@@ -84,6 +91,16 @@ impl<A> Connection<A> {
         self.asked.push_back((self.last_id, asked));
         let encoded = self.transport.codec().encode_command(&command);
         self.out.extend_from_slice(&encoded);
+    }
+
+    /// How often the server pings and wants an answer; `None`: it wants none.
+    pub(crate) const fn pings(&self) -> Option<Duration> {
+        self.pings
+    }
+
+    /// Answers no pings from now on.
+    pub(crate) const fn mute(&mut self) {
+        self.pongs = false;
     }
 
     /// How many commands have no answer yet.

@@ -7,6 +7,11 @@ use campanile_common::message::{Error, Publication, SubscribeRequest, SubscribeR
 
 /// Is told what happens to one client. All methods are called by the client's own task and must not block.
 pub trait Listener: Send + 'static {
+    /// The client is connected, to a server that wants an answer to its pings this often; `None`: to none.
+    fn connected(&mut self, pings: Option<Duration>) {
+        let _ = pings;
+    }
+
     /// What to subscribe to, asked after each connect: the first time, and when the client comes back.
     fn subscriptions(&mut self) -> Vec<SubscribeRequest>;
 
@@ -15,7 +20,8 @@ pub trait Listener: Send + 'static {
         let _ = took;
     }
 
-    /// A subscription was answered; publications that were recovered are in the result.
+    /// A subscription was answered; publications that were recovered are in the result. One that is refused for now (the error
+    /// is temporary) is asked for again, and answered again.
     fn subscribed(&mut self, channel: &str, result: Result<&SubscribeResult, &Error>) {
         let _ = (channel, result);
     }

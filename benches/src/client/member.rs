@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use campanile_client::RequestError;
-use campanile_common::message::{PublishResult, SubscribeRequest};
+use campanile_common::message::PublishResult;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Failure;
@@ -10,10 +10,6 @@ use crate::Failure;
 /// What a client can be told to do.
 #[derive(Debug)]
 pub enum Order {
-    /// Subscribe.
-    Subscribe(Box<SubscribeRequest>),
-    /// End a subscription.
-    Unsubscribe(String),
     /// Publish, and say what came of it.
     Publish {
         /// The channel.
@@ -31,6 +27,8 @@ pub enum Order {
     Pause,
     /// Read again.
     Resume,
+    /// Say nothing any more, not even to pings, though everything is read.
+    Mute,
     /// Say goodbye and be done.
     Leave,
 }

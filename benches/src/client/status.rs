@@ -43,6 +43,11 @@ impl Status {
         if matches!(error, ConnectError::Refused(_)) {
             self.refuse(error.into());
         }
+        self.trouble_is(text);
+    }
+
+    /// Something else has gone wrong, and may go well the next time.
+    pub(super) fn trouble_is(&self, text: String) {
         *self.trouble.lock() = Some(text);
     }
 

@@ -24,6 +24,9 @@ const ORDERS: usize = 4;
 /// How long after the last one was meant to connect all clients must be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// No clients come later.
+const FAR: Duration = Duration::from_secs(24 * 3600);
+
 /// How often somebody who waits is told how far it is.
 const TELL: Duration = Duration::from_millis(200);
 
@@ -106,7 +109,10 @@ impl<L: Listener> Swarm<L> {
         let mut metronome = beats(numbers.len(), rate);
         while numbers.len() > 0 {
             let Some(due) = metronome.next().await else {
-                break;
+                let left = numbers.len();
+                return Err(Failure::run(format!(
+                    "at {rate} a second, {left} clients never come to connect"
+                )));
             };
             for (beat, number) in due.zip(&mut numbers) {
                 let client = listener(number);
@@ -217,7 +223,8 @@ impl<L: Listener> Swarm<L> {
 fn beats(count: usize, rate: f64) -> Metronome {
     let start = Instant::now();
     let schedule = Schedule::new(rate, 1);
-    let end = schedule.at(count as u64).unwrap_or(Duration::MAX);
-    let far = Duration::from_secs(24 * 3600);
-    Metronome::start(schedule, start, start + end.min(far))
+    // A nanosecond behind the last one: what is meant for the end itself does not happen.
+    let last = schedule.at((count as u64).saturating_sub(1));
+    let end = last.unwrap_or(FAR).min(FAR) + Duration::from_nanos(1);
+    Metronome::start(schedule, start, start + end)
 }

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use campanile_client::transport::Dial;
 use campanile_client::{Closed, RequestError};
-use campanile_common::message::{PublishRequest, PublishResult, Push, Reply, UnsubscribeRequest};
-use tokio::sync::{mpsc, oneshot};
+use campanile_common::message::{Push, Reply, SubscribeRequest};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{ConnectError, Connection, Event};
+use super::live::{Asked, Live};
 use super::status::Status;
 use super::{Ended, Listener, Next, Order};
 use crate::Failure;
+use crate::pace::until;
 use crate::run::Run;
 
 /// How long the server may take to open a connection.
@@ -36,27 +38,6 @@ pub(super) struct Task<L> {
     /// Whether it has been ready once.
     pub(super) arrived: bool,
     pub(super) closed: Option<Closed>,
-}
-
-/// What a command was for.
-enum Asked {
-    /// To subscribe to this channel, one of the first or by an order.
-    Subscribe(String, bool),
-    Unsubscribe,
-    Publish(oneshot::Sender<Result<PublishResult, RequestError>>),
-}
-
-/// A client's state while it is connected.
-struct Live {
-    connection: Connection<Asked>,
-    /// When this attempt was meant to begin.
-    intended: Instant,
-    /// First subscriptions that have no answer yet.
-    due: usize,
-    ready: bool,
-    paused: bool,
-    /// The numbers that stand for channels in their lanes.
-    lanes: Vec<(u64, String)>,
 }
 
 /// What a client does next.
@@ -137,27 +118,15 @@ impl<L: Listener> Task<L> {
     }
 
     /// Subscribes to whatever the listener wants.
-    fn begin(&mut self, mut connection: Connection<Asked>, intended: Instant) -> Live {
-        let subscriptions = self.listener.subscriptions();
-        let due = subscriptions.len();
-        for request in subscriptions {
-            let asked = Asked::Subscribe(request.channel.clone(), true);
-            connection.ask(request, asked);
-        }
-        let mut live = Live {
-            connection,
-            intended,
-            due,
-            ready: false,
-            paused: false,
-            lanes: Vec::new(),
-        };
+    fn begin(&mut self, connection: Connection<Asked>, intended: Instant) -> Live {
+        self.listener.connected(connection.pings());
+        let mut live = Live::new(connection, intended, self.listener.subscriptions());
         self.check_ready(&mut live);
         live
     }
 
     fn check_ready(&mut self, live: &mut Live) {
-        if live.due == 0 && !live.ready {
+        if live.is_complete() && !live.ready {
             live.ready = true;
             let took = live.intended.elapsed();
             self.run.latency("ready", took);
@@ -169,13 +138,15 @@ impl<L: Listener> Task<L> {
     /// As long as the connection is there.
     async fn serve(&mut self, mut live: Live) -> Then {
         let then = loop {
+            let again = live.again();
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
                     None | Some(Order::Leave) => break Then::Leave,
                     Some(Order::Break) => break Then::Wait,
-                    Some(order) => obey(order, &mut live),
+                    Some(order) => live.obey(order),
                 },
+                () = until(again) => live.subscribe(),
                 event = poll_fn(|cx| live.connection.poll(cx, live.paused)) => match event {
                     Ok(Event::Answer(asked, reply)) => self.answer(asked, reply, &mut live),
                     Ok(Event::Push(push, lane)) => self.push(&push, lane, &live),
@@ -223,7 +194,6 @@ impl<L: Listener> Task<L> {
 
     fn answer(&mut self, asked: Asked, reply: Reply, live: &mut Live) {
         match asked {
-            Asked::Unsubscribe => {}
             Asked::Publish(answer) => {
                 let result = match (reply.publish, reply.error) {
                     (Some(result), _) => Ok(result),
@@ -233,36 +203,41 @@ impl<L: Listener> Task<L> {
                 // The publisher may have given up.
                 let _ = answer.send(result);
             }
-            Asked::Subscribe(channel, first) => {
-                let error = reply.error.unwrap_or_default();
-                self.listener
-                    .subscribed(&channel, reply.subscribe.as_deref().ok_or(&*error));
-                if let Some(result) = reply.subscribe {
-                    if let Ok(id) = u64::try_from(result.id)
-                        && id > 0
-                    {
-                        live.lanes.push((id, channel));
-                    }
-                } else if !self.arrived && !error.temporary {
-                    let text = format!(
-                        "the server refuses a subscription to {channel:?}: {}",
-                        error.message
-                    );
-                    self.status.refuse(Failure::run(text));
-                }
-                if first {
-                    live.due -= 1;
-                    self.check_ready(live);
-                }
-            }
+            Asked::Subscribe(request) => self.subscribed(*request, reply, live),
         }
+    }
+
+    /// A subscription was answered. What is refused for now is asked for again, as SDKs do; what is refused for good fails
+    /// everything while clients arrive, and is the listener's business later.
+    fn subscribed(&mut self, request: SubscribeRequest, reply: Reply, live: &mut Live) {
+        let error = reply.error.unwrap_or_default();
+        let result = reply.subscribe.as_deref().ok_or(&*error);
+        self.listener.subscribed(&request.channel, result);
+        if let Ok(result) = result {
+            live.settled(request.channel, result.id);
+        } else {
+            let text = format!(
+                "the server refuses a subscription to {:?}: {}",
+                request.channel, error.message
+            );
+            if error.temporary {
+                self.run.total("subscribe_again", 1);
+                self.status.trouble_is(text);
+                return live.refused_for_now(request);
+            }
+            if !self.arrived {
+                self.status.refuse(Failure::run(text));
+            }
+            live.settled(request.channel, 0);
+        }
+        self.check_ready(live);
     }
 
     fn push(&mut self, push: &Push, lane: Option<u64>, live: &Live) {
         let mut channel = push.channel.as_str();
         if channel.is_empty()
             && let Some(id) = lane.or_else(|| u64::try_from(push.id).ok())
-            && let Some((_, name)) = live.lanes.iter().find(|(lane, _)| *lane == id)
+            && let Some(name) = live.channel_of(id)
         {
             channel = name;
         }
@@ -271,35 +246,6 @@ impl<L: Listener> Task<L> {
         } else if let Some(unsubscribe) = &push.unsubscribe {
             self.listener.unsubscribed(channel, unsubscribe.code);
         }
-    }
-}
-
-fn obey(order: Order, live: &mut Live) {
-    match order {
-        Order::Subscribe(request) => {
-            let asked = Asked::Subscribe(request.channel.clone(), false);
-            live.connection.ask(*request, asked);
-        }
-        Order::Unsubscribe(channel) => {
-            live.lanes.retain(|(_, name)| *name != channel);
-            live.connection
-                .ask(UnsubscribeRequest { channel }, Asked::Unsubscribe);
-        }
-        Order::Publish {
-            channel,
-            data,
-            answer,
-        } => {
-            let request = PublishRequest {
-                channel,
-                data,
-                ..PublishRequest::default()
-            };
-            live.connection.ask(request, Asked::Publish(answer));
-        }
-        Order::Pause => live.paused = true,
-        Order::Resume => live.paused = false,
-        Order::Break | Order::Return | Order::Leave => {}
     }
 }
 

@@ -11,6 +11,9 @@ use super::Schedule;
 /// Beats that may wait to be taken. A beat stands for all that is due: when the queue is full the next one stands for more.
 const QUEUE: usize = 16;
 
+/// No run is longer.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// The longest sleep: so soon a metronome that nobody listens to any more comes to its end.
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 
@@ -44,6 +47,12 @@ impl Metronome {
             schedule,
             start,
         }
+    }
+
+    /// Begins at `start`, and goes on as long as it is listened to.
+    #[must_use]
+    pub fn endless(schedule: Schedule, start: Instant) -> Self {
+        Self::start(schedule, start, start + LONGEST)
     }
 
     /// Waits until something is due; `None`: nothing will be any more. It never waits for what is due already.

@@ -56,6 +56,12 @@ impl Account {
         }
     }
 
+    /// It was refused, for this reason.
+    pub(super) fn refused(&mut self, label: &Label, reason: &str) {
+        self.ledger.explain(reason);
+        self.settled(label, Fate::Refused);
+    }
+
     /// This became of it.
     pub(super) fn settled(&mut self, label: &Label, fate: Fate) {
         self.ledger

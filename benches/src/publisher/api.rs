@@ -5,7 +5,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::OwnedReadHalf;
@@ -16,6 +15,7 @@ use super::Item;
 use super::account::Account;
 use super::http::{self, Http, Server};
 use crate::check::{Fate, Ledger};
+use crate::pace::until;
 use crate::payload::Label;
 
 /// Requests that may be without an answer; more wait in the queue.
@@ -166,7 +166,7 @@ fn request(server: &Server, batch: &[Item]) -> Vec<u8> {
 /// As much of an answer as matters.
 #[derive(Deserialize)]
 struct Reply<'a> {
-    error: Option<IgnoredAny>,
+    error: Option<Refusal>,
     #[serde(borrow, default)]
     replies: Vec<&'a RawValue>,
     /// Where some servers put them.
@@ -174,29 +174,61 @@ struct Reply<'a> {
     result: Option<&'a RawValue>,
 }
 
-fn settle((status, body): &Answer, labels: &[Label], account: &mut Account) {
-    let reply: Option<Reply<'_>> = serde_json::from_slice(body).ok();
-    let reply = reply.filter(|reply| *status == 200 && reply.error.is_none());
-    let parts = reply.map(|mut reply| {
-        if labels.len() > 1
-            && let Some(inner) = reply.result
-            && let Ok(inner) = serde_json::from_str::<Reply<'_>>(inner.get())
-        {
-            reply.replies.extend(inner.replies);
-        }
-        reply.replies
-    });
-    for (index, label) in labels.iter().enumerate() {
-        let accepted = match &parts {
-            None => false,
-            Some(_) if labels.len() == 1 => true,
-            Some(parts) => parts.get(index).is_some_and(|part| {
-                let part: Result<Reply<'_>, _> = serde_json::from_str(part.get());
-                part.is_ok_and(|part| part.error.is_none())
-            }),
-        };
-        account.settled(label, if accepted { Fate::Accepted } else { Fate::Refused });
+/// Why something is refused.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    code: u32,
+    message: String,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
     }
+}
+
+fn settle((status, body): &Answer, labels: &[Label], account: &mut Account) {
+    let parts = match reply(*status, body) {
+        // The result of a single one is of no interest.
+        Ok(_) if labels.len() == 1 => return account.settled(&labels[0], Fate::Accepted),
+        Ok(reply) => parts(reply),
+        Err(reason) => return labels.iter().for_each(|label| account.refused(label, &reason)),
+    };
+    for (index, label) in labels.iter().enumerate() {
+        let refused = match parts.get(index) {
+            None => Some("a batch without its reply".to_owned()),
+            Some(part) => match serde_json::from_str::<Reply<'_>>(part.get()) {
+                Ok(part) => part.error.map(|error| error.to_string()),
+                Err(error) => Some(format!("a reply that is not understood: {error}")),
+            },
+        };
+        match refused {
+            None => account.settled(label, Fate::Accepted),
+            Some(reason) => account.refused(label, &reason),
+        }
+    }
+}
+
+/// The answer, or why all that was asked for is refused.
+fn reply(status: u16, body: &[u8]) -> Result<Reply<'_>, String> {
+    if status != 200 {
+        return Err(format!("the API answers with status {status}"));
+    }
+    let mut reply: Reply<'_> =
+        serde_json::from_slice(body).map_err(|error| format!("an answer that is not understood: {error}"))?;
+    match reply.error.take() {
+        Some(error) => Err(error.to_string()),
+        None => Ok(reply),
+    }
+}
+
+/// The replies to the parts of a batch.
+fn parts(reply: Reply<'_>) -> Vec<&RawValue> {
+    let inside = reply.result.map(RawValue::get);
+    let inside = inside.and_then(|inner| serde_json::from_str::<Reply<'_>>(inner).ok());
+    let inside = inside.into_iter().flat_map(|inner| inner.replies);
+    reply.replies.into_iter().chain(inside).collect()
 }
 
 async fn read(mut read: BufReader<OwnedReadHalf>, answers: mpsc::Sender<Answer>) {
@@ -216,11 +248,4 @@ async fn reconnect(server: &Server) -> Option<Http> {
         sleep(RETRY).await;
     }
     None
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

@@ -14,6 +14,7 @@ use super::account::Account;
 use crate::Failure;
 use crate::check::{Fate, Ledger};
 use crate::client::{Connection, Event};
+use crate::pace::until;
 use crate::payload::Label;
 use crate::run::Run;
 
@@ -71,10 +72,10 @@ impl Lane {
                 () = until(deadline) => break,
             };
             match event {
-                Ok(Event::Answer(label, reply)) => {
-                    let accepted = reply.error.is_none();
-                    account.settled(&label, if accepted { Fate::Accepted } else { Fate::Refused });
-                }
+                Ok(Event::Answer(label, reply)) => match reply.error {
+                    None => account.settled(&label, Fate::Accepted),
+                    Some(error) => account.refused(&label, &format!("{} ({})", error.message, error.code)),
+                },
                 Ok(Event::Push(..)) => {}
                 Err(_) => match open(&self.run, &*self.dialer, self.number).await {
                     Ok(connection) => {
@@ -111,11 +112,4 @@ async fn open(run: &Run, dialer: &dyn Dial, number: usize) -> Result<Connection<
     let deadline = Instant::now() + PATIENCE;
     let opening = Connection::open(dialer, target.codec.into(), target.token(number), deadline);
     Ok(opening.await?)
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

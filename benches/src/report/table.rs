@@ -2,6 +2,7 @@
 
 mod grid;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::{Document, Report, words};
@@ -193,8 +194,23 @@ fn comparison(comparison: &Comparison) -> String {
             }
         }
     }
+    text += &unseen(comparison);
     if comparison.held() {
         text += "\nevery promise that was checked was kept\n";
+    }
+    text
+}
+
+/// What could not be measured or checked, on either side.
+fn unseen(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for (index, side) in ["A", "B"].iter().enumerate() {
+        let runs = comparison.rounds.iter().map(|runs| &runs[index].outcome);
+        let unseen: BTreeSet<_> = runs.flat_map(|run| &run.unseen).collect();
+        for what in unseen {
+            // Writing to a text cannot fail.
+            let _ = writeln!(text, "\nof {side} not measured: {what}");
+        }
     }
     text
 }

@@ -1,26 +1,30 @@
 //! `churn`: clients come, receive and leave while others stay.
 //!
 //! They come in waves of a second, stay a while, and leave in three ways, in turns: with a goodbye, without a word, and by
-//! falling silent, which the server has to notice. Rounds of that end with nobody but those who stay, so that whatever is left
+//! falling silent, which the server has to notice: it must disconnect them because they answer no pings. Rounds of that end with nobody but those who stay, so that whatever is left
 //! behind shows as memory that grows from round to round.
 
 mod figures;
 mod leftovers;
+mod silence;
 mod visitor;
 
-use std::ops::Range;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use super::broken::report;
 use super::steady::Steady;
-use super::{Figure, Key, Scenario};
+use super::{Figure, Key, Scenario, demand};
 use crate::Failure;
+use crate::check::Ledger;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::run::{Phase, Run};
+use crate::stack::StackOptions;
 use leftovers::Leftovers;
+use visitor::Gone;
 
 /// `churn`.
 pub(super) struct Churn;
@@ -57,7 +61,20 @@ impl Scenario for Churn {
         &[STAY]
     }
 
+    /// Pings so often that who is silent is noticed within a round.
+    fn stack(&self) -> StackOptions {
+        let pings = [("client.ping_interval", "3s"), ("client.pong_timeout", "2s")];
+        StackOptions {
+            settings: pings
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .to_vec(),
+            ..StackOptions::default()
+        }
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
+        demand::connections(self.name(), load, 1)?;
+        demand::publications(self.name(), load)?;
         stay(load).map(drop)
     }
 
@@ -101,20 +118,24 @@ async fn churn(run: &Run) -> Result<(), Failure> {
     let warm = run.phase(Phase::WarmUp).await?;
     steady.publish(warm, warm + load.warm_up).await?;
     let mut from = run.phase(Phase::Measure).await?;
+    let mut gone = Vec::new();
     for (round, mark) in ROUNDS.iter().enumerate() {
-        steady.publish_while(from, go_round(run, round)).await?;
+        gone.extend(steady.publish_while(from, go_round(run, round)).await?);
         tokio::time::sleep(load.warm_up).await;
         from = run.mark(mark).await?;
     }
     run.phase(Phase::Settle).await?;
-    steady.finish(run).await?;
-    leftovers.check(run).await;
+    let ledger = steady.finish().await?;
+    judge(run, gone, &ledger);
+    if let Some(leftovers) = leftovers {
+        leftovers.check(run).await;
+    }
     run.phase(Phase::Done).await?;
     Ok(())
 }
 
 /// Lets this worker's part of a round's clients come and go.
-async fn go_round(run: &Run, round: usize) -> Result<(), Failure> {
+async fn go_round(run: &Run, round: usize) -> Result<Vec<Gone>, Failure> {
     let load = &run.plan().load;
     let (waves, each) = (waves(load), wave(load));
     let mut visits = JoinSet::new();
@@ -124,18 +145,20 @@ async fn go_round(run: &Run, round: usize) -> Result<(), Failure> {
         let first = load.connections + wave * each;
         visits.spawn(visitor::visit(
             run.clone(),
-            part(run, first..first + each),
+            run.share().part(first..first + each),
             stay(load)?,
         ));
     }
+    let mut gone = Vec::new();
     while let Some(visit) = visits.join_next().await {
-        visit.map_err(|error| Failure::run(error.to_string()))??;
+        gone.extend(visit.map_err(|error| Failure::run(error.to_string()))??);
     }
-    Ok(())
+    Ok(gone)
 }
 
-/// This worker's part of these numbers.
-fn part(run: &Run, numbers: Range<usize>) -> Range<usize> {
-    let share = run.share().range(numbers.len());
-    numbers.start + share.start..numbers.start + share.end
+/// Reports what those who have gone did not get while they were there.
+fn judge(run: &Run, gone: Vec<Gone>, ledger: &Ledger) {
+    for Gone { number, seen } in gone {
+        report(run, format_args!("client {number}"), &seen.finish_early(ledger));
+    }
 }

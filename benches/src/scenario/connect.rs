@@ -6,7 +6,7 @@ use campanile_common::message::{Publication, SubscribeRequest};
 use futures_util::future::BoxFuture;
 
 use super::steady::{MEASURED, QUIET, Steady};
-use super::{Better, Figure, Key, Scenario, Unit};
+use super::{Better, Figure, Key, Scenario, Unit, demand};
 use crate::Failure;
 use crate::client::{Listener, Swarm};
 use crate::measure::Outcome;
@@ -53,6 +53,10 @@ impl Scenario for Connect {
         &[STEADY]
     }
 
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        demand::connections(self.name(), load, 1)
+    }
+
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(connect(run))
     }
@@ -71,8 +75,7 @@ async fn connect(run: &Run) -> Result<(), Failure> {
     steady.publish(warm, warm + load.warm_up).await?;
     let begin = run.phase(Phase::Measure).await?;
     let mut storm = Swarm::empty(run);
-    let numbers = run.share().range(load.connections);
-    let numbers = before + numbers.start..before + numbers.end;
+    let numbers = run.share().part(before..before + load.connections);
     let arrival = async {
         let rate = run.share().rate(load.connect_rate);
         storm
@@ -84,7 +87,7 @@ async fn connect(run: &Run) -> Result<(), Failure> {
     run.latency(STORM, took);
     run.phase(Phase::Settle).await?;
     storm.finish().await;
-    steady.finish(run).await?;
+    steady.finish().await?;
     run.phase(Phase::Done).await?;
     Ok(())
 }

@@ -4,8 +4,8 @@
 mod figures;
 mod subscriber;
 
-use super::arrivals::{Arrivals, accepted};
-use super::steady::report;
+use super::arrivals::Arrivals;
+use super::broken::report;
 use crate::Failure;
 use crate::client::Swarm;
 use crate::publisher::{Feed, Publisher};
@@ -18,29 +18,25 @@ pub(super) struct Delivery {
     pub(super) swarm: Swarm<Subscriber>,
     pub(super) publisher: Publisher,
     pub(super) feed: Feed,
-    /// What has arrived at those of whom it is promised.
+    /// What has arrived at those who read.
     arrived: Arrivals,
+    slow: fn(usize) -> bool,
 }
 
 impl Delivery {
     /// Connects this worker's share of the clients; those whose number is `slow` will not read.
-    pub(super) async fn gather(
-        run: &Run,
-        channels: usize,
-        slow: impl Fn(usize) -> bool,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn gather(run: &Run, channels: usize, slow: fn(usize) -> bool) -> Result<Self, Failure> {
         let publisher = Publisher::connect(run).await?;
         let arrived = Arrivals::default();
-        let subscriber = |number: usize| {
-            let channel = u32::try_from(number % channels).unwrap_or_default();
-            Subscriber::new(run, channel, (!slow(number)).then(|| arrived.clone()))
-        };
+        let subscriber =
+            |number: usize| Subscriber::new(run, number % channels, (!slow(number)).then_some(&arrived));
         let swarm = Swarm::connect(run, subscriber).await?;
         Ok(Self {
             swarm,
             publisher,
-            feed: feed(run, channels),
+            feed: Feed::to(run, channels),
             arrived,
+            slow,
         })
     }
 
@@ -49,13 +45,15 @@ impl Delivery {
     pub(super) async fn finish(self, run: &Run) -> Result<(), Failure> {
         let ledger = run.exchange(self.publisher.finish().await).await?;
         let channels = self.feed.channels.len();
-        let expected = |number: usize| u32::try_from(number % channels).map_or(0, |it| accepted(&ledger, it));
-        let numbers = run.share().range(run.plan().load.connections);
-        let expected = numbers.map(expected).sum();
+        let expected =
+            |number: usize| u32::try_from(number % channels).map_or(0, |it| ledger.accepted_in(it));
+        let members = self.swarm.members().iter().map(|it| it.number);
+        let expected = members.filter(|it| !(self.slow)(*it)).map(expected).sum();
         self.arrived.wait(run, expected).await;
         for ended in self.swarm.finish().await {
             let stayed = ended.closed.is_none();
-            report(run, ended.number, &ended.listener.findings(&ledger, stayed));
+            let found = ended.listener.findings(&ledger, stayed);
+            report(run, format_args!("client {}", ended.number), &found);
         }
         Ok(())
     }
@@ -76,18 +74,3 @@ pub(super) async fn deliver(run: &Run, channels: usize) -> Result<(), Failure> {
     run.phase(Phase::Done).await?;
     Ok(())
 }
-
-fn feed(run: &Run, channels: usize) -> Feed {
-    let load = &run.plan().load;
-    let count = u32::try_from(channels).unwrap_or(u32::MAX);
-    Feed {
-        channels: (0..count)
-            .map(|index| (index, run.channel(index as usize).into()))
-            .collect(),
-        rate: run.share().rate(load.rate),
-        burst: load.burst,
-    }
-}
-
-#[cfg(test)]
-mod tests;

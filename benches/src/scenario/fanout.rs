@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario, delivery};
+use super::{Figure, Scenario, delivery, demand};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -26,6 +26,11 @@ impl Scenario for Fanout {
             rate: 20.0,
             ..Load::default()
         }
+    }
+
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        demand::connections(self.name(), load, 1)?;
+        demand::publications(self.name(), load)
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {

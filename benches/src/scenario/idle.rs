@@ -94,7 +94,7 @@ async fn idle(run: &Run) -> Result<(), Failure> {
     let kernel = kernel::Account::open(run);
     for (step, (mark, _)) in STEPS.iter().enumerate() {
         let count = count_at(load, step);
-        let numbers = part(run, before..count);
+        let numbers = run.share().part(before..count);
         let rate = run.share().rate(load.connect_rate);
         swarm
             .add(numbers, rate, |number| Sleeper::new(run, number, each))
@@ -113,12 +113,6 @@ async fn idle(run: &Run) -> Result<(), Failure> {
     run.mark(GONE).await?;
     run.phase(Phase::Done).await?;
     Ok(())
-}
-
-/// This worker's part of these numbers.
-fn part(run: &Run, numbers: Range<usize>) -> Range<usize> {
-    let share = run.share().range(numbers.len());
-    numbers.start + share.start..numbers.start + share.end
 }
 
 /// A client that does nothing but what it must.

@@ -7,6 +7,7 @@
 mod reads;
 mod through_api;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -15,7 +16,7 @@ use super::reshard::operator::{self, ADD, DRAIN, FAULT, Fault};
 use super::reshard::play::{self, Play};
 use super::reshard::watcher::Channel;
 use super::reshard::{BALLAST, BALLAST_EACH, ROUNDS, VISITORS, figures};
-use super::{Figure, Key, Scenario, key};
+use super::{Figure, Key, Scenario, demand, key};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -116,6 +117,8 @@ impl Scenario for Mixed {
     fn check(&self, load: &Load) -> Result<(), Failure> {
         Fault::of(load)?;
         operator::joining(load)?;
+        demand::publications(self.name(), load)?;
+        demand::at_least_one(self.name(), ROUNDS, load)?;
         let others = load.publishers + VISITORS.value::<usize>(load)?;
         if load.connections <= others {
             return Err(Failure::usage(format!(
@@ -138,42 +141,39 @@ impl Scenario for Mixed {
 }
 
 async fn carry_out(run: &Run) -> Result<(), Failure> {
+    let channels = Arc::new(Channels::of(run));
+    let ledger = play::carry_out(run, play(run, &channels)?).await?;
+    reads::read_again(run, &channels.streams, &ledger).await
+}
+
+/// This worker's part.
+fn play(run: &Run, channels: &Arc<Channels>) -> Result<Play, Failure> {
     let (load, share) = (&run.plan().load, run.share());
-    let channels = Channels::of(run);
     let own = |channels: &[Channel]| channels[share.range(channels.len())].to_vec();
-    let (rooms, private, streams) = (
-        own(&channels.rooms),
-        own(&channels.private),
-        own(&channels.streams),
-    );
-    let everybody = if share.index == 0 {
-        vec![channels.everybody.clone()]
-    } else {
-        Vec::new()
-    };
-    let (rate, reads) = (share.rate(load.rate), share.range(READS.value(load)?).len());
-    let everybody_rate: f64 = EVERYBODY_RATE.value(load)?;
-    let (seen, room) = (channels.streams.clone(), channels.rooms.clone());
+    let everybody = (share.index == 0).then(|| channels.everybody.clone());
+    let rate = share.rate(load.rate);
+    let feeds = vec![
+        (everybody.into_iter().collect(), EVERYBODY_RATE.value(load)?),
+        (own(&channels.private), rate / 5.0),
+        (own(&channels.streams), rate / 2.0),
+    ];
+    let reads = share.range(READS.value(load)?).len();
+    let (rooms, seen) = (own(&channels.rooms), Arc::clone(channels));
     let first = share.range(load.connections).start;
     let visitors = share.range(VISITORS.value(load)?).len();
-    let publishers = load.publishers;
-    let play = Play {
+    let (publishers, watched) = (load.publishers, Arc::clone(channels));
+    Ok(Play {
         visitors,
-        feeds: vec![
-            (everybody, everybody_rate),
-            (private, rate / 5.0),
-            (streams, rate / 2.0),
-        ],
+        feeds,
         more: vec![
             Box::new(move |run, stop| through_api::publish(run, rooms, rate * 0.3, stop)),
-            Box::new(move |run, stop| reads::read(run, seen, room, reads, stop)),
+            Box::new(move |run, stop| reads::read(run, seen, reads, stop)),
         ],
         part: Box::new(move |client| match client - first {
             index if index < publishers => Vec::new(),
-            index => channels.part(client, index < publishers + visitors),
+            index => watched.part(client, index < publishers + visitors),
         }),
-    };
-    play::carry_out(run, play).await
+    })
 }
 
 impl Channels {

@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Scenario, delivery};
+use super::{Figure, Scenario, delivery, demand};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -33,10 +33,8 @@ impl Scenario for Private {
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {
-        match load.connections {
-            0 => Err(Failure::usage("private: at least one connection")),
-            _ => Ok(()),
-        }
+        demand::connections(self.name(), load, 1)?;
+        demand::publications(self.name(), load)
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {

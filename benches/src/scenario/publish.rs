@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use self::resp::apart;
 use self::template::{Monitor, Template};
-use super::arrivals::{Arrivals, accepted};
+use super::arrivals::Arrivals;
 use super::{Figure, Key, Scenario};
 use crate::Failure;
 use crate::measure::Outcome;
@@ -124,7 +124,7 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
     run.phase(Phase::Settle).await?;
 
     let ledger = run.exchange(publisher.finish().await).await?;
-    let of = |index| accepted(&ledger, u32::try_from(index).unwrap_or(u32::MAX));
+    let of = |index| ledger.accepted_in(u32::try_from(index).unwrap_or(u32::MAX));
     let expected = run.share().range(read).map(of).sum();
     arrived.wait(run, expected).await;
     for ended in readers.finish().await {

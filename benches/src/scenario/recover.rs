@@ -6,7 +6,8 @@
 //! of their own, so that this program's own work for the storm does not count as the server's.
 //!
 //! A client is whole when its subscription has been answered and everything has arrived that was meant to be published before
-//! the return began.
+//! the return began. Who is told that something is missing, although no more was missed than can be recovered, has found a
+//! broken promise; whoever has missed more (`-o recoverable`, as the server is configured) is never whole.
 
 mod apart;
 mod client;
@@ -26,7 +27,7 @@ use self::client::{Client, Part};
 use self::crowd::Crowd;
 use self::options::Options;
 use self::story::Story;
-use super::{Figure, Key, Scenario};
+use super::{Figure, Key, Scenario, demand};
 use crate::Failure;
 use crate::client::{Ended, Order, Swarm};
 use crate::measure::Outcome;
@@ -46,9 +47,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often somebody looks who waits.
 const LOOK: Duration = Duration::from_millis(2);
-
-/// As long as something arrives within this, more may come.
-const QUIET: Duration = Duration::from_millis(300);
 
 /// `recover`.
 pub(super) struct Recover;
@@ -79,6 +77,7 @@ impl Scenario for Recover {
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {
+        demand::publications(self.name(), load)?;
         Options::of(load).map(drop)
     }
 
@@ -99,7 +98,7 @@ async fn storm(run: &Run) -> Result<(), Failure> {
     let crowd = Crowd::start(options.nice)?;
     let mut swarm = Swarm::on(crowd.handle(), run);
     let rate = run.share().rate(run.plan().load.connect_rate);
-    let client = |number| Client::new(run, &story, Part::Returns, (number, options.channel_of(number)));
+    let client = |number| Client::new(run, &options, &story, Part::Returns, number);
     swarm.add(options.returning(run.share()), rate, client).await?;
     apart.ready().await?;
 
@@ -115,14 +114,31 @@ async fn storm(run: &Run) -> Result<(), Failure> {
     sleep_until(end.into()).await;
 
     run.phase(Phase::Settle).await?;
+    judge(run, &options, &story, (apart, swarm)).await?;
+    run.phase(Phase::Done).await?;
+    Ok(())
+}
+
+/// Waits until everything that was accepted has arrived, or as long as the plan says; then lets everybody leave, and reports
+/// what they did not get as it was promised.
+async fn judge(
+    run: &Run,
+    options: &Options,
+    story: &Story,
+    (apart, swarm): (Apart, Swarm<Client>),
+) -> Result<(), Failure> {
     let (ledger, witnesses) = apart.finish().await?;
     let ledger = run.exchange(ledger).await?;
-    quiet(&story, load.settle).await;
-    let returned = swarm.finish().await;
-    for Ended { listener, .. } in returned.into_iter().chain(witnesses) {
+    let accepted = |client| {
+        let channel = u32::try_from(options.channel_of(client));
+        channel.map_or(0, |channel| ledger.accepted_in(channel))
+    };
+    let expected = options.clients(run.share()).map(accepted).sum();
+    story.arrived().wait(run, expected).await;
+    let witnesses = witnesses.leave().await?;
+    for Ended { listener, .. } in swarm.finish().await.into_iter().chain(witnesses) {
         listener.judge(&ledger);
     }
-    run.phase(Phase::Done).await?;
     Ok(())
 }
 
@@ -169,13 +185,4 @@ async fn wait(what: &str, done: impl Fn() -> bool) -> Result<(), Failure> {
         sleep(LOOK).await;
     }
     Ok(())
-}
-
-/// Waits until nothing arrives any more.
-async fn quiet(story: &Story, patience: Duration) {
-    let begin = Instant::now();
-    let mut arrived = None;
-    while arrived.replace(story.arrived()) != Some(story.arrived()) && begin.elapsed() < patience {
-        sleep(QUIET).await;
-    }
 }

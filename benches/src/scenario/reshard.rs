@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Key, Scenario, key};
+use super::{Figure, Key, Scenario, demand, key};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -110,6 +110,8 @@ impl Scenario for Reshard {
     fn check(&self, load: &Load) -> Result<(), Failure> {
         Fault::of(load)?;
         operator::joining(load)?;
+        demand::publications(self.name(), load)?;
+        demand::at_least_one(self.name(), ROUNDS, load)?;
         let others = load.publishers + VISITORS.value::<usize>(load)?;
         if load.connections <= others {
             return Err(Failure::usage(format!(
@@ -140,7 +142,7 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
         feeds: vec![(own, run.share().rate(run.plan().load.rate))],
         more: Vec::new(),
     };
-    play::carry_out(run, play).await
+    play::carry_out(run, play).await.map(drop)
 }
 
 /// Every other one keeps a stream.

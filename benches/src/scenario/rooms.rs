@@ -2,7 +2,7 @@
 
 use futures_util::future::BoxFuture;
 
-use super::{Figure, Key, Scenario, delivery};
+use super::{Figure, Key, Scenario, delivery, demand};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -40,7 +40,9 @@ impl Scenario for Rooms {
     }
 
     fn check(&self, load: &Load) -> Result<(), Failure> {
-        rooms(load).map(drop)
+        demand::connections(self.name(), load, 1)?;
+        demand::publications(self.name(), load)?;
+        demand::at_least_one(self.name(), MEMBERS, load)
     }
 
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
@@ -55,8 +57,5 @@ impl Scenario for Rooms {
 /// How many rooms there are.
 fn rooms(load: &Load) -> Result<usize, Failure> {
     let members: usize = MEMBERS.value(load)?;
-    match load.connections {
-        0 => Err(Failure::usage("rooms: at least one connection")),
-        connections => Ok(connections.div_ceil(members.max(1))),
-    }
+    Ok(load.connections.div_ceil(members.max(1)))
 }

@@ -1,11 +1,13 @@
 //! `slow`: one client in ten does not read. Those are to be disconnected; the others are not to notice.
 
+mod figures;
+
 use futures_util::future::BoxFuture;
 
 use super::arrivals::wait;
-use super::delivery::{self, CUT, Delivery, OTHERWISE, TOLD};
-use super::steady::QUIET;
-use super::{Better, Figure, Scenario, Unit};
+use super::delivery::Delivery;
+use super::demand;
+use super::{Figure, Scenario};
 use crate::client::Order;
 use crate::measure::Outcome;
 use crate::plan::Load;
@@ -37,43 +39,17 @@ impl Scenario for Slow {
         }
     }
 
+    fn check(&self, load: &Load) -> Result<(), Failure> {
+        demand::connections(self.name(), load, ONE_IN)?;
+        demand::publications(self.name(), load)
+    }
+
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(slow(run))
     }
 
     fn figures(&self, outcome: &Outcome) -> Vec<Figure> {
-        let mut figures = delivery::figures(outcome);
-        let mut add = |name: &str, value: Option<f64>, unit, better| {
-            figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
-        };
-        let before = outcome.histogram(QUIET).map(|it| it.quantile(0.99).as_secs_f64());
-        add("delivery p99 before", before, Unit::Seconds, Better::Neither);
-        for (name, how) in [
-            ("clients told 3008 (slow)", TOLD),
-            ("clients cut off without a code", CUT),
-            ("clients told another code", OTHERWISE),
-        ] {
-            add(name, Some(count(outcome, how)), Unit::Count, Better::Neither);
-        }
-        for (name, reason) in [
-            ("closed by the gateway as slow (3008)", "slow"),
-            ("closed by the gateway as write_error", "write_error"),
-        ] {
-            let closed = outcome.counted_between(
-                "campanile_connections_closed_total",
-                &[("reason", reason)],
-                Phase::Measure.name(),
-                Phase::Done.name(),
-            );
-            add(name, closed, Unit::Count, Better::Neither);
-        }
-        add(
-            "gateway memory, most",
-            most_resident(outcome),
-            Unit::Bytes,
-            Better::Lower,
-        );
-        figures
+        figures::of(outcome)
     }
 }
 
@@ -127,20 +103,4 @@ async fn expect_disconnects(run: &Run, delivery: &Delivery) {
         let detail = format!("{left} clients that did not read are still connected");
         run.violation(Violation::new(Promise::Other, detail));
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact to 2^53")]
-fn count(outcome: &Outcome, name: &str) -> f64 {
-    outcome.counter(name) as f64
-}
-
-/// The most memory that all gateways together had in any second.
-#[expect(clippy::cast_precision_loss, reason = "exact for 2^53 bytes")]
-fn most_resident(outcome: &Outcome) -> Option<f64> {
-    let gateways = outcome
-        .processes
-        .iter()
-        .filter(|it| it.name.starts_with("gateway"));
-    let most = gateways.filter_map(|it| it.samples.iter().map(|sample| sample.usage.resident_bytes).max());
-    most.reduce(|sum, bytes| sum + bytes).map(|bytes| bytes as f64)
 }

@@ -2,12 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use campanile_client::Closed;
 use campanile_common::message::{Publication, SubscribeRequest};
+use tokio::sync::Notify;
+use tokio::time::sleep_until;
 
-use super::arrivals::{Arrivals, accepted};
-use crate::check::{Checker, Findings, Start};
-use crate::client::{Listener, Swarm};
-use crate::payload::{self, Label};
+use super::arrivals::Arrivals;
+use super::broken::report;
+use super::one_channel::OneChannel;
+use crate::check::{Ledger, Start};
+use crate::client::{Listener, Next, Swarm};
+use crate::pace::{Metronome, Schedule};
+use crate::payload::Label;
 use crate::publisher::{Feed, Publisher};
 use crate::run::Run;
 use crate::{Failure, Promise, Violation};
@@ -19,13 +25,14 @@ pub(super) const QUIET: &str = "delivery_quiet";
 pub(super) const MEASURED: &str = "delivery";
 
 /// The channel of those who stay; others use those behind it.
-const CHANNEL: u32 = 0;
+pub(super) const CHANNEL: u32 = 0;
 
-/// What is published goes on for at least so long at a time.
-const SLICE: Duration = Duration::from_secs(1);
+/// What is published goes on for at least so long, so that there is something to tell percentiles of.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Clients in one channel in which publishing never stops, and whoever publishes there.
 pub(super) struct Steady {
+    run: Run,
     swarm: Swarm<Witness>,
     publisher: Publisher,
     feed: Feed,
@@ -39,18 +46,15 @@ impl Steady {
         let mut swarm = Swarm::empty(run);
         let arrived = Arrivals::default();
         let (numbers, rate) = (run.share().range(count), run.share().rate(COMFORTABLE));
-        swarm
-            .add(numbers, rate, |_| Witness::new(run, arrived.clone()))
-            .await?;
-        let feed = Feed {
-            channels: vec![(CHANNEL, run.channel(CHANNEL as usize).into())],
-            burst: 1,
-            rate: run.share().rate(run.plan().load.rate),
-        };
+        swarm.add(numbers, rate, |_| Witness::new(run, &arrived)).await?;
         Ok(Self {
+            run: run.clone(),
             swarm,
             publisher,
-            feed,
+            feed: Feed {
+                burst: 1,
+                ..Feed::to(run, CHANNEL as usize + 1)
+            },
             arrived,
         })
     }
@@ -60,38 +64,57 @@ impl Steady {
         self.publisher.drive(&self.feed, start, end).await
     }
 
-    /// Publishes from `start` until `other` has ended, in whole seconds.
+    /// Publishes from `start` until `other` has ended.
     pub(super) async fn publish_while<T>(
         &mut self,
         start: Instant,
         other: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let mut other = std::pin::pin!(other);
-        let mut ended = None;
-        let mut from = start;
-        while ended.is_none() {
-            let slice = self.publish(from, from + SLICE);
-            let mut slice = std::pin::pin!(slice);
-            loop {
-                tokio::select! {
-                    done = slice.as_mut() => break done?,
-                    what = other.as_mut(), if ended.is_none() => ended = Some(what?),
-                }
-            }
-            from += SLICE;
-        }
-        ended.ok_or(Failure::Interrupted)
+        let stop = Notify::new();
+        let other = async {
+            let done = other.await?;
+            sleep_until((start + LEAST).into()).await;
+            // It is told to stop, not stopped: a publication that has its number must get its way.
+            stop.notify_one();
+            Ok(done)
+        };
+        tokio::try_join!(other, self.publish_until(start, &stop)).map(|(done, ())| done)
     }
 
-    /// Lets everybody leave, and reports what they did not get as it was promised.
-    pub(super) async fn finish(self, run: &Run) -> Result<(), Failure> {
+    async fn publish_until(&mut self, start: Instant, stop: &Notify) -> Result<(), Failure> {
+        let schedule = Schedule::new(self.feed.rate, self.feed.burst);
+        let mut metronome = Metronome::endless(schedule, start);
+        let mut stopped = std::pin::pin!(stop.notified());
+        loop {
+            let due = tokio::select! {
+                biased;
+                () = stopped.as_mut() => return Ok(()),
+                due = metronome.next() => due,
+            };
+            let Some(due) = due else {
+                // Without a rate nothing is ever due.
+                stopped.await;
+                return Ok(());
+            };
+            for beat in due {
+                let intended = self.run.clock().stamp(beat.intended);
+                let (channel, name) = &self.feed.channels[0];
+                self.publisher.publish(*channel, name, intended).await?;
+            }
+        }
+    }
+
+    /// Lets everybody leave, and reports what they did not get as it was promised; what was published.
+    pub(super) async fn finish(self) -> Result<Ledger, Failure> {
+        let run = &self.run;
         let ledger = run.exchange(self.publisher.finish().await).await?;
-        let expected = accepted(&ledger, CHANNEL) * self.swarm.members().len() as u64;
+        let expected = ledger.accepted_in(CHANNEL) * self.swarm.members().len() as u64;
         self.arrived.wait(run, expected).await;
         for ended in self.swarm.finish().await {
-            report(run, ended.number, &ended.listener.checker.finish(&ledger));
+            let found = ended.listener.channel.into_checker().finish(&ledger);
+            report(run, format_args!("client {}", ended.number), &found);
         }
-        Ok(())
+        Ok(ledger)
     }
 }
 
@@ -110,57 +133,36 @@ pub(super) fn delivered(run: &Run, label: &Label) {
     run.latency(name, run.clock().now().since(label.intended));
 }
 
-/// Reports what a client found wrong.
-pub(super) fn report(run: &Run, client: usize, found: &Findings) {
-    let example = found.example.as_deref().unwrap_or_default();
-    for (promise, count) in [
-        (Promise::NothingLost, found.lost),
-        (Promise::NothingDoubled, found.doubled),
-        (Promise::InOrder, found.reordered),
-    ] {
-        if count > 0 {
-            let detail = format!("{count} of client {client}: {example}");
-            run.violation(Violation::new(promise, detail));
-        }
-    }
-}
-
 /// A client that stays.
 struct Witness {
     run: Run,
-    checker: Checker,
-    arrived: Arrivals,
+    channel: OneChannel,
 }
 
 impl Witness {
-    fn new(run: &Run, arrived: Arrivals) -> Self {
+    fn new(run: &Run, arrived: &Arrivals) -> Self {
+        let channel = OneChannel::new(run, CHANNEL as usize, Start::Beginning);
         Self {
             run: run.clone(),
-            checker: Checker::new(CHANNEL, Start::Beginning),
-            arrived,
+            channel: channel.counted_in(arrived),
         }
     }
 }
 
 impl Listener for Witness {
     fn subscriptions(&mut self) -> Vec<SubscribeRequest> {
-        vec![SubscribeRequest {
-            channel: self.run.channel(CHANNEL as usize),
-            ..SubscribeRequest::default()
-        }]
+        vec![self.channel.subscription()]
     }
 
-    fn delivered(&mut self, _channel: &str, publication: &Publication) {
-        let Some(label) = payload::read(&publication.data) else {
-            return;
-        };
-        self.arrived.follow(&mut self.checker, &label);
-        delivered(&self.run, &label);
+    fn delivered(&mut self, channel: &str, publication: &Publication) {
+        if let Some(label) = self.channel.take(channel, publication) {
+            delivered(&self.run, &label);
+        }
     }
 
-    fn closed(&mut self, closed: &campanile_client::Closed) -> crate::client::Next {
+    fn closed(&mut self, closed: &Closed) -> Next {
         let detail = format!("a client that should stay was disconnected: {closed}");
         self.run.violation(Violation::new(Promise::Other, detail));
-        crate::client::Next::Stay
+        Next::Stay
     }
 }

@@ -19,28 +19,32 @@ const GAUGES: [&str; 3] = [
 /// How often the gateways are asked whether they have put everything away.
 const ASK: Duration = Duration::from_millis(250);
 
-/// What was there before anybody came. The first worker looks after it; empty elsewhere, and where no metrics are known.
+/// What was there before anybody came. The first worker looks after it.
 pub(super) struct Leftovers {
     urls: Vec<String>,
     before: BTreeMap<&'static str, f64>,
 }
 
 impl Leftovers {
-    pub(super) async fn before(run: &Run) -> Self {
-        let urls = if run.share().index == 0 {
-            run.target().metrics.clone()
-        } else {
-            Vec::new()
+    /// What is there now; `None` where it is another worker's business, or cannot be told, which is noted.
+    pub(super) async fn before(run: &Run) -> Option<Self> {
+        if run.share().index != 0 {
+            return None;
+        }
+        let urls = run.target().metrics.clone();
+        if urls.is_empty() {
+            unchecked(run, "the gateways' metrics are not known (--metrics)");
+            return None;
+        }
+        let Some(before) = read(&urls).await else {
+            unchecked(run, "a gateway's metrics cannot be read");
+            return None;
         };
-        let before = read(&urls).await.unwrap_or_default();
-        Self { urls, before }
+        Some(Self { urls, before })
     }
 
     /// Waits until everything is as before, as long as the plan's `settle`, and reports what is not.
     pub(super) async fn check(&self, run: &Run) {
-        if self.before.is_empty() {
-            return;
-        }
         let deadline = Instant::now() + run.plan().load.settle;
         loop {
             let left = read(&self.urls).await.map(|now| self.more(&now));
@@ -50,7 +54,9 @@ impl Leftovers {
                     let detail = format!("left behind by clients that have gone: {}", left.join(", "));
                     return run.violation(Violation::new(Promise::Other, detail));
                 }
-                None if Instant::now() >= deadline => return,
+                None if Instant::now() >= deadline => {
+                    return unchecked(run, "a gateway's metrics cannot be read any more");
+                }
                 _ => sleep(ASK).await,
             }
         }
@@ -63,6 +69,12 @@ impl Leftovers {
         });
         left.collect()
     }
+}
+
+fn unchecked(run: &Run, why: &str) {
+    run.unseen(format!(
+        "what is left behind by clients that have gone, for {why}"
+    ));
 }
 
 /// The gauges of all gateways together; `None` where one of them says nothing.

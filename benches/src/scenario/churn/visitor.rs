@@ -1,16 +1,20 @@
 //! Clients that come and go.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_client::Closed;
+use campanile_common::DisconnectCode;
 use campanile_common::message::{Publication, SubscribeRequest};
 
+use super::silence::Silence;
 use crate::Failure;
-use crate::check::{Checker, Ledger, Start};
-use crate::client::{Listener, Member, Order, Swarm};
-use crate::payload;
+use crate::check::{Checker, Start};
+use crate::client::{Ended, Listener, Member, Next, Order, Swarm};
 use crate::run::Run;
-use crate::scenario::steady::report;
+use crate::scenario::one_channel::OneChannel;
+use crate::{Promise, Violation};
 
 /// Latency of those who come, until they are connected and subscribed.
 pub(super) const ARRIVAL: &str = "arrival";
@@ -24,6 +28,12 @@ enum Way {
     Abruptly,
     /// It stays connected and says nothing any more, not even to pings.
     Silently,
+}
+
+/// A client that has gone, and what has to be compared with what was published.
+pub(super) struct Gone {
+    pub(super) number: usize,
+    pub(super) seen: Checker,
 }
 
 impl Way {
@@ -45,52 +55,65 @@ impl Way {
     }
 }
 
-/// Lets these clients come, stay, and leave each in its way.
-pub(super) async fn visit(run: Run, numbers: Range<usize>, stay: Duration) -> Result<(), Failure> {
+/// Lets these clients come, stay, and leave each in its way; those of them that have not got everything without a doubt.
+pub(super) async fn visit(run: Run, numbers: Range<usize>, stay: Duration) -> Result<Vec<Gone>, Failure> {
     let mut swarm = Swarm::empty(&run);
     let rate = run.share().rate(run.plan().load.connect_rate);
+    let silence = Arc::new(Silence::default());
     swarm
-        .add(numbers, rate, |number| Visitor::new(&run, number))
+        .add(numbers, rate, |number| Visitor::new(&run, number, &silence))
         .await?;
     tokio::time::sleep(stay).await;
+    let mut silent = 0;
     for member in swarm.members() {
-        leave(&run, member).await;
+        silent += usize::from(leave(&run, member).await == Some(Way::Silently));
     }
-    // Those who are silent are noticed, or not, while others come; at the end of their time they are gone in any case.
-    tokio::time::sleep(stay).await;
-    let nothing_is_known_to_be_missing = Ledger::default();
+    let noticed = silence.wait(&run, silent).await;
+    let mut gone = Vec::new();
     for ended in swarm.finish().await {
-        report(
-            &run,
-            ended.number,
-            &ended.listener.checker.finish(&nothing_is_known_to_be_missing),
-        );
+        if noticed && Way::of(ended.number) == Way::Silently {
+            check_end(&run, &ended);
+        }
+        let (number, seen) = (ended.number, ended.listener.channel.into_checker());
+        gone.extend((!seen.is_flawless()).then_some(Gone { number, seen }));
     }
-    Ok(())
+    Ok(gone)
 }
 
-async fn leave(run: &Run, member: &Member) {
+/// Lets a client leave in its way; `None` if it has left already.
+async fn leave(run: &Run, member: &Member) -> Option<Way> {
     let way = Way::of(member.number);
     let order = match way {
         Way::Politely => Order::Leave,
         Way::Abruptly => Order::Break,
-        Way::Silently => Order::Pause,
+        Way::Silently => Order::Mute,
     };
-    // Whom the server has disconnected has left already.
-    if member.order(order).await.is_ok() {
-        run.count(way.counter(), 1);
-    }
+    member.order(order).await.ok()?;
+    run.count(way.counter(), 1);
+    Some(way)
+}
+
+/// The server must have ended the connection of a client that was silent, and must have said why.
+fn check_end(run: &Run, ended: &Ended<Visitor>) {
+    let how = match &ended.closed {
+        Some(closed) if closed.code == DisconnectCode::NoPong.code() => return,
+        Some(closed) => closed.to_string(),
+        None => "still connected".to_owned(),
+    };
+    let detail = format!("client {} answered no ping: {how}", ended.number);
+    run.violation(Violation::new(Promise::Other, detail));
 }
 
 /// A client that stays for a while.
 struct Visitor {
     run: Run,
-    channel: usize,
-    checker: Checker,
+    way: Way,
+    channel: OneChannel,
+    silence: Arc<Silence>,
 }
 
 impl Visitor {
-    fn new(run: &Run, number: usize) -> Self {
+    fn new(run: &Run, number: usize, silence: &Arc<Silence>) -> Self {
         // One in two is where publishing goes on, the others in channels of which they are among the few.
         let channel = if number.is_multiple_of(2) {
             0
@@ -99,28 +122,39 @@ impl Visitor {
         };
         Self {
             run: run.clone(),
-            channel,
-            checker: Checker::new(0, Start::FirstSeen),
+            way: Way::of(number),
+            channel: OneChannel::new(run, channel, Start::FirstSeen),
+            silence: Arc::clone(silence),
         }
     }
 }
 
 impl Listener for Visitor {
+    fn connected(&mut self, pings: Option<Duration>) {
+        self.silence.answers_are_wanted(pings);
+    }
+
     fn subscriptions(&mut self) -> Vec<SubscribeRequest> {
-        vec![SubscribeRequest {
-            channel: self.run.channel(self.channel),
-            ..SubscribeRequest::default()
-        }]
+        vec![self.channel.subscription()]
     }
 
     fn ready(&mut self, took: Duration) {
         self.run.latency(ARRIVAL, took);
     }
 
-    fn delivered(&mut self, _channel: &str, publication: &Publication) {
-        if let Some(label) = payload::read(&publication.data) {
-            self.checker.arrived(&label);
+    fn delivered(&mut self, channel: &str, publication: &Publication) {
+        if self.channel.take(channel, publication).is_some() {
             self.run.count("visitors_received", 1);
         }
+    }
+
+    fn closed(&mut self, closed: &Closed) -> Next {
+        if self.way == Way::Silently {
+            self.silence.was_noticed();
+        } else {
+            let detail = format!("a client that had come was disconnected: {closed}");
+            self.run.violation(Violation::new(Promise::Other, detail));
+        }
+        Next::Stay
     }
 }

@@ -1,20 +1,18 @@
 //! Publishing through the API until told to end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
-use crate::Failure;
 use crate::check::Ledger;
 use crate::pace::{Metronome, Schedule};
 use crate::publisher::Publisher;
 use crate::run::Run;
+use crate::scenario::reshard::operator::Fault;
 use crate::scenario::reshard::play::Work;
 use crate::scenario::reshard::watcher::Channel;
-
-/// No run is longer.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+use crate::{Failure, Promise, Violation};
 
 /// Publishes to `channels` in turns, at this rate.
 pub(super) fn publish(run: &Run, channels: Vec<Channel>, rate: f64, stop: watch::Receiver<bool>) -> Work {
@@ -32,21 +30,34 @@ async fn drive(
         .map(|channel| (channel.index, channel.name.as_str().into()))
         .collect();
     let mut publisher = Publisher::connect(&run).await?;
-    let start = Instant::now();
-    let mut metronome = Metronome::start(Schedule::new(rate, run.plan().load.burst), start, start + LONGEST);
+    let mut metronome = Metronome::endless(Schedule::new(rate, run.plan().load.burst), Instant::now());
     let mut turns = names.iter().cycle();
     loop {
         let beats = tokio::select! {
             biased;
             _ = stop.changed() => break,
-            beats = metronome.next() => beats,
+            Some(beats) = metronome.next() => beats,
         };
-        for beat in beats.into_iter().flatten() {
+        for beat in beats {
             if let Some((channel, name)) = turns.next() {
                 let intended = run.clock().stamp(beat.intended);
                 publisher.publish(*channel, name, intended).await?;
             }
         }
     }
-    Ok(publisher.finish().await)
+    let ledger = publisher.finish().await;
+    check(&run, &ledger)?;
+    Ok(ledger)
+}
+
+/// None may be refused, unless a gateway is killed.
+fn check(run: &Run, ledger: &Ledger) -> Result<(), Failure> {
+    let faulty = Fault::of(&run.plan().load)?.is_some_and(Fault::ends_connections);
+    let refused = ledger.refused();
+    if refused > 0 && !faulty {
+        let why = ledger.why();
+        let detail = format!("{refused} publications through the API were refused{why}");
+        run.violation(Violation::new(Promise::Other, detail));
+    }
+    Ok(())
 }

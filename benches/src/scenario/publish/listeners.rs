@@ -10,6 +10,7 @@ use crate::client::{Listener, Swarm};
 use crate::payload;
 use crate::run::Run;
 use crate::scenario::arrivals::Arrivals;
+use crate::scenario::broken::report;
 use crate::{Failure, Promise, Violation};
 
 /// The latency from when a publication was meant to be sent to when it was read.
@@ -70,18 +71,7 @@ impl Reader {
     /// Reports what did not arrive as it was promised.
     pub(super) fn finish(self, ledger: &Ledger) {
         for (channel, (checker, _)) in self.seen {
-            let found = checker.finish(ledger);
-            let example = found.example.as_deref().unwrap_or_default();
-            for (promise, count) in [
-                (Promise::NothingLost, found.lost),
-                (Promise::NothingDoubled, found.doubled),
-                (Promise::InOrder, found.reordered),
-            ] {
-                if count > 0 {
-                    let detail = format!("{count} in {channel}: {example}");
-                    self.run.violation(Violation::new(promise, detail));
-                }
-            }
+            report(&self.run, channel, &checker.finish(ledger));
         }
     }
 }

@@ -17,27 +17,50 @@ use crate::run::Run;
 /// From when until when to publish.
 type Span = (Instant, Instant);
 
-/// What there is in the end.
-type Testimony = Result<(Ledger, Vec<Ended<Client>>), Failure>;
+/// What the witnesses have to say.
+type Testimony = Result<Vec<Ended<Client>>, Failure>;
 
 /// A thread with the witnesses and the publisher of this worker.
 pub(super) struct Apart {
     ready: Option<oneshot::Receiver<()>>,
     spans: mpsc::Sender<Span>,
+    published: oneshot::Receiver<Ledger>,
+    witnesses: Witnesses,
+}
+
+/// The witnesses, when nothing is published any more.
+pub(super) struct Witnesses {
+    leave: oneshot::Sender<()>,
     end: oneshot::Receiver<Testimony>,
+}
+
+/// What the thread is told, and whom it tells.
+struct Orders {
+    ready: oneshot::Sender<()>,
+    spans: mpsc::Receiver<Span>,
+    published: oneshot::Sender<Ledger>,
+    leave: oneshot::Receiver<()>,
 }
 
 impl Apart {
     /// Begins to connect them.
     pub(super) fn start(run: &Run, options: &Options, story: &Arc<Story>) -> Self {
         let (tell_ready, ready) = oneshot::channel();
-        let (spans, orders) = mpsc::channel(1);
+        let (spans, told_spans) = mpsc::channel(1);
+        let (tell_published, published) = oneshot::channel();
+        let (leave, told_leave) = oneshot::channel();
         let (tell_end, end) = oneshot::channel();
+        let orders = Orders {
+            ready: tell_ready,
+            spans: told_spans,
+            published: tell_published,
+            leave: told_leave,
+        };
         let (run, options, story) = (run.clone(), options.clone(), Arc::clone(story));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let result = match runtime {
-                Ok(runtime) => runtime.block_on(live(&run, &options, &story, (tell_ready, orders))),
+                Ok(runtime) => runtime.block_on(live(&run, &options, &story, orders)),
                 Err(error) => Err(error.into()),
             };
             // Nobody listens when the run has failed elsewhere.
@@ -46,7 +69,8 @@ impl Apart {
         Self {
             ready: Some(ready),
             spans,
-            end,
+            published,
+            witnesses: Witnesses { leave, end },
         }
     }
 
@@ -57,7 +81,7 @@ impl Apart {
         };
         match ready.await {
             Ok(()) => Ok(()),
-            Err(_) => self.failure().await,
+            Err(_) => self.witnesses.failure().await,
         }
     }
 
@@ -65,13 +89,31 @@ impl Apart {
     pub(super) async fn publish(&mut self, start: Instant, end: Instant) -> Result<(), Failure> {
         match self.spans.send((start, end)).await {
             Ok(()) => Ok(()),
-            Err(_) => self.failure().await,
+            Err(_) => self.witnesses.failure().await,
         }
     }
 
-    /// Waits until all that was published is answered, and ends the thread.
-    pub(super) async fn finish(self) -> Testimony {
-        drop(self.spans);
+    /// Waits until all that was published is answered; what became of it. The witnesses stay.
+    pub(super) async fn finish(self) -> Result<(Ledger, Witnesses), Failure> {
+        let Self {
+            spans,
+            published,
+            mut witnesses,
+            ..
+        } = self;
+        drop(spans);
+        match published.await {
+            Ok(ledger) => Ok((ledger, witnesses)),
+            Err(_) => witnesses.failure().await,
+        }
+    }
+}
+
+impl Witnesses {
+    /// Lets all of them leave.
+    pub(super) async fn leave(self) -> Testimony {
+        // A thread that is gone has said why.
+        let _ = self.leave.send(());
         self.end.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -87,36 +129,34 @@ fn gone() -> Failure {
     Failure::run("the witnesses are gone")
 }
 
-async fn live(
-    run: &Run,
-    options: &Options,
-    story: &Arc<Story>,
-    (ready, mut spans): (oneshot::Sender<()>, mpsc::Receiver<Span>),
-) -> Testimony {
+async fn live(run: &Run, options: &Options, story: &Arc<Story>, mut orders: Orders) -> Testimony {
     let (own, same) = options.witnesses(run.share());
     let rate = run.share().rate(run.plan().load.connect_rate);
     let mut swarm = Swarm::empty(run);
     for (numbers, part) in [(own, Part::WitnessApart), (same, Part::WitnessAmong)] {
-        let client = |number| Client::new(run, story, part, (number, options.channel_of(number)));
+        let client = |number| Client::new(run, options, story, part, number);
         swarm.add(numbers, rate, client).await?;
     }
+    let feed = feed(run, options);
+    let mut publisher = Publisher::connect(run).await?;
+    // Nobody listens when the run has failed elsewhere, here and below.
+    let _ = orders.ready.send(());
+    while let Some((start, end)) = orders.spans.recv().await {
+        publisher.drive(&feed, start, end).await?;
+    }
+    let _ = orders.published.send(publisher.finish().await);
+    let _ = orders.leave.await;
+    Ok(swarm.finish().await)
+}
+
+fn feed(run: &Run, options: &Options) -> Feed {
     let channel = |index: usize| {
-        (
-            u32::try_from(index).unwrap_or(u32::MAX),
-            run.channel(index).into(),
-        )
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        (number, run.channel(index).into())
     };
-    let feed = Feed {
+    Feed {
         channels: options.feed().map(channel).collect(),
         rate: run.share().rate(run.plan().load.rate),
         burst: run.plan().load.burst,
-    };
-    let mut publisher = Publisher::connect(run).await?;
-    // Nobody listens when the run has failed elsewhere.
-    let _ = ready.send(());
-    while let Some((start, end)) = spans.recv().await {
-        publisher.drive(&feed, start, end).await?;
     }
-    let ledger = publisher.finish().await;
-    Ok((ledger, swarm.finish().await))
 }

@@ -1,15 +1,17 @@
 //! One client: a witness, or one that returns.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use campanile_common::message::{Error, Publication, SubscribeRequest, SubscribeResult};
 
+use super::options::Options;
 use super::story::{self, Story};
 use crate::check::{Checker, Findings, Ledger, Start};
 use crate::client::Listener;
-use crate::payload;
+use crate::payload::Label;
 use crate::run::{Run, Stamp};
+use crate::scenario::broken::report;
+use crate::scenario::one_channel::OneChannel;
 use crate::{Promise, Violation};
 
 /// What a client is there for.
@@ -29,27 +31,32 @@ pub(super) struct Client {
     story: Arc<Story>,
     part: Part,
     number: usize,
-    channel: String,
-    checker: Checker,
-    /// What was found up to the last time that the server said that something is missing.
-    before: Findings,
+    /// How many publications it may have missed and still be told all of them.
+    recoverable: u64,
+    channel: OneChannel,
+    /// What it saw until the server said that something is missing, each time.
+    before: Vec<Checker>,
+    /// The offset at which it subscribed first.
+    first: u64,
     /// How far it has come: offset and epoch.
     position: Option<(u64, String)>,
-    /// When it was whole, as far as is known.
+    /// When it was whole, as far as is known; `None` for one that was not recovered, too.
     whole: Option<Stamp>,
 }
 
 impl Client {
-    pub(super) fn new(run: &Run, story: &Arc<Story>, part: Part, (number, channel): (usize, usize)) -> Self {
-        let index = u32::try_from(channel).unwrap_or(u32::MAX);
+    /// The client of this number.
+    pub(super) fn new(run: &Run, options: &Options, story: &Arc<Story>, part: Part, number: usize) -> Self {
+        let channel = OneChannel::new(run, options.channel_of(number), Start::Beginning);
         Self {
             run: run.clone(),
             story: Arc::clone(story),
             part,
             number,
-            channel: run.channel(channel),
-            checker: Checker::new(index, Start::Beginning),
-            before: Findings::default(),
+            recoverable: options.recoverable,
+            channel: channel.counted_in(story.arrived()),
+            before: Vec::new(),
+            first: 0,
             position: None,
             whole: None,
         }
@@ -60,62 +67,102 @@ impl Client {
         if let Some(whole) = self.whole {
             self.run.latency("whole", whole.since(self.story.returned()));
         }
-        let checker = std::mem::replace(&mut self.checker, Checker::new(0, Start::FirstSeen));
-        let found = checker.finish(ledger);
-        self.report(Promise::NothingLost, found.lost, &found);
-        self.report(
-            Promise::NothingDoubled,
-            found.doubled + self.before.doubled,
-            &found,
-        );
-        self.report(Promise::InOrder, found.reordered + self.before.reordered, &found);
+        let before = std::mem::take(&mut self.before);
+        if !before.is_empty() {
+            self.check_end(ledger);
+        }
+        let mut found = Findings::default();
+        for seen in before {
+            found.add(seen.finish_early(ledger));
+        }
+        let Self {
+            run, number, channel, ..
+        } = self;
+        let whose = format!("client {number} in {}", channel.name());
+        found.add(channel.into_checker().finish(ledger));
+        report(&run, whose, &found);
     }
 
-    fn report(&self, promise: Promise, count: u64, found: &Findings) {
-        if count > 0 {
-            let example = found.example.as_ref().or(self.before.example.as_ref());
-            let example = example.map_or("", String::as_str);
-            self.violate(promise, &format!("{count} publications: {example}"));
+    /// Of one that had to begin anew, numbers do not tell whether the end is missing; offsets do, for they are dense.
+    fn check_end(&self, ledger: &Ledger) {
+        let accepted = ledger.accepted_in(self.channel.index());
+        let (came_to, due) = (self.position.as_ref().map_or(0, |it| it.0), self.first + accepted);
+        if came_to < due {
+            let what = format!("it came to offset {came_to}, and the stream to {due}");
+            self.violate(Promise::NothingLost, &what);
         }
     }
 
     fn violate(&self, promise: Promise, what: &str) {
-        let detail = format!("client {} in {}: {what}", self.number, self.channel);
+        let detail = format!("client {} in {}: {what}", self.number, self.channel.name());
         self.run.violation(Violation::new(promise, detail));
     }
 
     /// The server has answered a client that came back.
     fn returned(&mut self, result: &SubscribeResult) {
         self.run.total("answered", 1);
-        if result.recovered {
-            self.run.total("recovered", 1);
-            self.run
-                .total("recovered_publications", result.publications.len() as u64);
-        } else {
-            self.run.total("not_recovered", 1);
-            self.run.total(reason(&result.recovery_reason), 1);
-            self.start_over(result);
+        if !result.recovered {
+            return self.start_over(result);
+        }
+        self.run.total("recovered", 1);
+        self.run
+            .total("recovered_publications", result.publications.len() as u64);
+        if let Some(epoch) = self.other_epoch(result) {
+            let what = format!(
+                "recovered=true, but in the epoch {} instead of {epoch}",
+                result.epoch
+            );
+            self.violate(Promise::HonestRecovery, &what);
         }
         for publication in &result.publications {
-            self.arrived(publication);
+            self.arrived("", publication);
         }
         self.whole = self.whole.max(Some(self.run.clock().now()));
     }
 
-    /// Something is missing, and the server says so: what came before has nothing to do with what comes.
+    /// Something is missing, the server says: that must be so. What came before has nothing to do with what comes.
     fn start_over(&mut self, result: &SubscribeResult) {
-        let index = self.checker.channel();
-        let checker = std::mem::replace(&mut self.checker, Checker::new(index, Start::FirstSeen));
-        let found = checker.finish(&Ledger::default());
-        self.before.doubled += found.doubled;
-        self.before.reordered += found.reordered;
-        self.before.example = self.before.example.take().or(found.example);
+        self.run.total("not_recovered", 1);
+        self.run.total(reason(&result.recovery_reason), 1);
+        let missed = self.missed(result);
+        if !self.is_beyond_recovery(result, missed) {
+            let why = &result.recovery_reason;
+            let what = format!("recovered=false ({why}) though it had missed {missed} publications");
+            self.violate(Promise::HonestRecovery, &what);
+        }
+        // Nobody waits for them any more.
+        self.story.arrived().add(missed);
+        self.before.push(self.channel.begin_anew());
         self.position = Some((result.offset, result.epoch.clone()));
+        self.whole = None;
+    }
+
+    /// How many publications a client has missed that came back.
+    fn missed(&self, result: &SubscribeResult) -> u64 {
+        let position = self.position.as_ref();
+        position.map_or(0, |(offset, _)| result.offset.saturating_sub(*offset))
+    }
+
+    /// Whether so many publications were missed that the server need not have them, or need not tell all of them. Nothing that
+    /// happens here is a reason for another epoch, or for a position that is ahead.
+    fn is_beyond_recovery(&self, result: &SubscribeResult, missed: u64) -> bool {
+        // A server that gives no reason is believed the number.
+        let reason = matches!(
+            &*result.recovery_reason,
+            "" | "limit_exceeded" | "position_expired"
+        );
+        reason && missed > self.recoverable && self.other_epoch(result).is_none()
+    }
+
+    /// The epoch that the client knew, if the server has another one now.
+    fn other_epoch(&self, result: &SubscribeResult) -> Option<&str> {
+        let (_, epoch) = self.position.as_ref()?;
+        (*epoch != result.epoch).then_some(epoch)
     }
 
     /// A publication has arrived, recovered or live.
-    fn arrived(&mut self, publication: &Publication) {
-        self.story.note_arrival();
+    fn arrived(&mut self, name: &str, publication: &Publication) -> Option<Label> {
+        let label = self.channel.take(name, publication)?;
         if let Some((offset, _)) = &mut self.position {
             let expected = *offset + 1;
             *offset = publication.offset;
@@ -124,22 +171,16 @@ impl Client {
                 self.violate(Promise::HonestRecovery, &what);
             }
         }
-        let Some(label) = payload::read(&publication.data) else {
-            return;
-        };
-        self.checker.arrived(&label);
         if label.intended < self.story.returned()
             && let Some(whole) = &mut self.whole
         {
             *whole = self.run.clock().now();
         }
+        Some(label)
     }
 
     /// How long a publication took to a witness.
-    fn testify(&self, publication: &Publication) {
-        let Some(label) = payload::read(&publication.data) else {
-            return;
-        };
+    fn testify(&self, label: &Label) {
         if !self.run.measures(label.intended) {
             return;
         }
@@ -160,10 +201,9 @@ impl Client {
 impl Listener for Client {
     fn subscriptions(&mut self) -> Vec<SubscribeRequest> {
         let mut request = SubscribeRequest {
-            channel: self.channel.clone(),
             positioned: true,
             recoverable: true,
-            ..SubscribeRequest::default()
+            ..self.channel.subscription()
         };
         if let Some((offset, epoch)) = &self.position {
             request.recover = true;
@@ -173,10 +213,10 @@ impl Listener for Client {
         vec![request]
     }
 
-    fn ready(&mut self, _: Duration) {}
-
     fn subscribed(&mut self, _: &str, result: Result<&SubscribeResult, &Error>) {
         match result {
+            // It is asked for again.
+            Err(error) if error.temporary => {}
             Err(error) => {
                 self.run.total("subscribe_failed", 1);
                 self.violate(
@@ -185,7 +225,10 @@ impl Listener for Client {
                 );
             }
             Ok(result) if result.was_recovering => self.returned(result),
-            Ok(result) => self.position = Some((result.offset, result.epoch.clone())),
+            Ok(result) => {
+                self.first = result.offset;
+                self.position = Some((result.offset, result.epoch.clone()));
+            }
         }
     }
 
@@ -197,9 +240,10 @@ impl Listener for Client {
         );
     }
 
-    fn delivered(&mut self, _: &str, publication: &Publication) {
-        self.arrived(publication);
-        self.testify(publication);
+    fn delivered(&mut self, channel: &str, publication: &Publication) {
+        if let Some(label) = self.arrived(channel, publication) {
+            self.testify(&label);
+        }
     }
 }
 
@@ -215,3 +259,6 @@ fn reason(label: &str) -> &'static str {
     let known = KNOWN.into_iter().find(|known| *known == label);
     known.unwrap_or("other_reason")
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,12 +10,14 @@ use crate::scenario::Key;
 
 const AWAY: Key = Key::count("away_ms", "0", "milliseconds for which clients stay away");
 const SPREAD: Key = Key::count("spread_ms", "0", "milliseconds over which they return, evenly");
-const FRACTION: Key = Key::number(
-    "fraction",
-    "1",
-    "part of the clients that are cut off, from 0 to 1",
-);
+const FRACTION: Key = Key::number("fraction", "1", "part of the clients that are cut off, up to 1");
 const WITNESSES: Key = Key::count("witnesses", "100", "clients that stay and receive meanwhile");
+const RECOVERABLE: Key = Key::count(
+    "recoverable",
+    "300",
+    "publications that a client may have missed and still be told: client.recovery_max_publication_limit, or history_size if \
+     that is less",
+);
 const NICE: Key = Key::count(
     "nice",
     "19",
@@ -23,7 +25,7 @@ const NICE: Key = Key::count(
 );
 
 /// All of them.
-pub(super) const KEYS: &[Key] = &[AWAY, SPREAD, FRACTION, WITNESSES, NICE];
+pub(super) const KEYS: &[Key] = &[AWAY, SPREAD, FRACTION, WITNESSES, RECOVERABLE, NICE];
 
 /// Channels in which only witnesses are.
 const OWN: usize = 10;
@@ -40,6 +42,9 @@ pub(super) struct Options {
     witnesses: usize,
     /// The part of the clients that are cut off.
     fraction: f64,
+    /// How many publications a client may have missed and still be told all of them: what the server keeps of a stream, or
+    /// what it tells in one answer if that is less.
+    pub(super) recoverable: u64,
     /// How long they stay away.
     pub(super) away: Duration,
     /// Over how long they return, evenly.
@@ -59,6 +64,7 @@ impl Options {
             channels: load.channels,
             witnesses: WITNESSES.value(load)?,
             fraction: FRACTION.value(load)?,
+            recoverable: RECOVERABLE.value(load)?,
             away: milliseconds(AWAY)?,
             spread: milliseconds(SPREAD)?,
             nice: NICE.value(load)?,
@@ -70,7 +76,9 @@ impl Options {
         } else if options.connections <= options.witnesses {
             "there must be more connections than -o witnesses"
         } else if !(0.0..=1.0).contains(&options.fraction) {
-            "-o fraction is a part of the clients: from 0 to 1"
+            "-o fraction is a part of the clients: more than 0, and 1 at most"
+        } else if options.cut_of(options.connections - options.witnesses) == 0 {
+            "-o fraction is so small that nobody is cut off"
         } else if !(0..=NICEST).contains(&options.nice) {
             "-o nice is from 0 (like all others) to 19"
         } else {
@@ -90,6 +98,12 @@ impl Options {
     pub(super) fn returning(&self, share: Share) -> Range<usize> {
         let range = share.range(self.connections - self.witnesses);
         self.witnesses + range.start..self.witnesses + range.end
+    }
+
+    /// The numbers of all clients of a worker.
+    pub(super) fn clients(&self, share: Share) -> impl Iterator<Item = usize> + use<> {
+        let (own, same) = self.witnesses(share);
+        own.chain(same).chain(self.returning(share))
     }
 
     /// The channel of the client with this number.
@@ -161,7 +175,7 @@ mod tests {
                 same.clone()
                     .all(|number| options.channel_of(number) < options.channels)
             );
-            numbers.extend(own.chain(same).chain(options.returning(share)));
+            numbers.extend(options.clients(share));
         }
         numbers.sort_unstable();
         assert_eq!(numbers, (0..20).collect::<Vec<_>>());
@@ -191,6 +205,7 @@ mod tests {
         assert!(options(|load| load.stream = false).is_err());
         assert!(options(|load| load.channels = 0).is_err());
         assert!(options(set("fraction", "2")).is_err());
+        assert!(options(set("fraction", "0")).is_err());
         assert!(options(set("witnesses", "20")).is_err());
         assert!(options(set("away_ms", "soon")).is_err());
         assert!(options(set("nice", "-1")).is_err());

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::run::Stamp;
+use crate::scenario::arrivals::Arrivals;
 
 /// What has not happened yet.
 const NEVER: u64 = u64::MAX;
@@ -13,7 +14,7 @@ pub(super) struct Story {
     cut: AtomicU64,
     returned: AtomicU64,
     back: AtomicU64,
-    arrived: AtomicU64,
+    arrived: Arrivals,
 }
 
 /// A part of the measurement.
@@ -30,7 +31,7 @@ impl Default for Story {
             cut: AtomicU64::new(NEVER),
             returned: AtomicU64::new(NEVER),
             back: AtomicU64::new(NEVER),
-            arrived: AtomicU64::new(0),
+            arrived: Arrivals::default(),
         }
     }
 }
@@ -68,13 +69,8 @@ impl Story {
         }
     }
 
-    /// Something arrived.
-    pub(super) fn note_arrival(&self) {
-        self.arrived.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How much did.
-    pub(super) fn arrived(&self) -> u64 {
-        self.arrived.load(Ordering::Relaxed)
+    /// How much arrived.
+    pub(super) const fn arrived(&self) -> &Arrivals {
+        &self.arrived
     }
 }

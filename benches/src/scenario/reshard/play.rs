@@ -51,8 +51,8 @@ struct Stage<'a> {
     received: Arc<AtomicU64>,
 }
 
-/// Carries a run out.
-pub(in crate::scenario) async fn carry_out(run: &Run, play: Play) -> Result<(), Failure> {
+/// Carries a run out; what was published.
+pub(in crate::scenario) async fn carry_out(run: &Run, play: Play) -> Result<Ledger, Failure> {
     let load = &run.plan().load;
     let fault = Fault::of(load)?;
     let stage = Stage {
@@ -98,7 +98,8 @@ pub(in crate::scenario) async fn carry_out(run: &Run, play: Play) -> Result<(), 
             ended.listener.finish(&ledger);
         }
     }
-    ballast.verify(run, &stage.admin).await
+    ballast.verify(run, &stage.admin).await?;
+    Ok(ledger)
 }
 
 impl Stage<'_> {

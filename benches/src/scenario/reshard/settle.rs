@@ -14,12 +14,7 @@ const ECHO: Duration = Duration::from_millis(300);
 
 /// How many publications were accepted in these channels, each counted as often as it is watched.
 pub(in crate::scenario) fn expected(ledger: &Ledger, watched: impl Iterator<Item = Channel>) -> u64 {
-    let accepted = |channel: Channel| {
-        let entries = ledger.channel(channel.index);
-        let each = entries.map(|(_, entry)| entry.last.saturating_sub(entry.doubtful.len() as u64));
-        each.sum::<u64>()
-    };
-    watched.map(accepted).sum()
+    watched.map(|channel| ledger.accepted_in(channel.index)).sum()
 }
 
 /// Waits until so many have arrived, as long as the plan's `settle`. Whether they are the right ones is seen later.

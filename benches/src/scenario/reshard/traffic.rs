@@ -2,7 +2,7 @@
 //! was moving meanwhile.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use campanile_client::RequestError;
 use futures_util::StreamExt as _;
@@ -17,9 +17,6 @@ use crate::pace::{Beat, Metronome, Schedule};
 use crate::payload::{self, Label};
 use crate::run::Run;
 use crate::{Failure, Promise, Violation};
-
-/// No run is longer.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Publishes through clients. Each channel belongs to one of them, so that its numbers arrive in their order.
 #[derive(Debug)]
@@ -80,14 +77,14 @@ impl Traffic {
     ) -> Result<Ledger, Failure> {
         let load = &self.run.plan().load;
         let (size, settle) = (load.size, load.settle);
-        let mut metronome = Metronome::start(Schedule::new(rate, load.burst), start, start + LONGEST);
+        let mut metronome = Metronome::endless(Schedule::new(rate, load.burst), start);
         let mut answers = FuturesUnordered::new();
         loop {
             tokio::select! {
                 biased;
                 _ = stop.changed() => break,
                 Some(answered) = answers.next() => self.settle(&answered),
-                beats = metronome.next() => for beat in beats.into_iter().flatten() {
+                Some(beats) = metronome.next() => for beat in beats {
                     let Beat { number, intended } = beat;
                     let at = usize::try_from(number).unwrap_or(usize::MAX) % self.channels.len();
                     answers.push(self.publish(at, intended, size).await?);
@@ -179,6 +176,7 @@ impl Traffic {
             }
             Err(Trouble::Refused(words)) => {
                 self.run.total("publish_refused", 1);
+                self.ledger.explain(words);
                 if !self.faulty {
                     let detail = format!("{}: a publication was refused: {words}", channel.name);
                     self.run.violation(Violation::new(Promise::Other, detail));

@@ -14,6 +14,7 @@ use crate::check::{Checker, Findings, Ledger, Start};
 use crate::client::{Listener, Next};
 use crate::payload::{self, Label};
 use crate::run::Run;
+use crate::scenario::broken;
 use crate::{Promise, Violation};
 
 /// A channel of the run.
@@ -283,19 +284,5 @@ impl Listener for Watcher {
 }
 
 fn report(run: &Run, client: usize, channel: &str, found: &Findings) {
-    let kinds = [
-        (found.lost, Promise::NothingLost),
-        (found.doubled, Promise::NothingDoubled),
-        (found.reordered, Promise::InOrder),
-    ];
-    for (count, kind) in kinds.into_iter().filter(|(count, _)| *count > 0) {
-        let example = found.example.as_deref().unwrap_or_default();
-        run.violation(Violation::new(
-            kind,
-            format!(
-                "client {client}, {channel}: {count} {} ({example})",
-                kind.broken()
-            ),
-        ));
-    }
+    broken::report(run, format_args!("client {client}, {channel}"), found);
 }
