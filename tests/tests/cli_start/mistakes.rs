@@ -116,6 +116,46 @@ async fn a_file_that_is_of_no_use_ends_the_start() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_certificate_that_is_of_no_use_ends_the_start() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("campanile.yaml");
+    let make = || rcgen::generate_simple_self_signed(["h".to_owned()]);
+    let (one, another) = (make()?, make()?);
+    let (certificate, key) = (one.cert.pem(), one.signing_key.serialize_pem());
+    let text = "http_server:\n  tls: {enabled: true, cert_pem: CERTIFICATE, key_pem: KEY}\n";
+    let in_dir = |name: &str| dir.path().join(name).display().to_string();
+    let text = text
+        .replace("CERTIFICATE", &in_dir("c.pem"))
+        .replace("KEY", &in_dir("k.pem"));
+    std::fs::write(&file, text)?;
+    for (certificate, key, said) in [
+        (
+            "nothing of the kind".to_owned(),
+            key.clone(),
+            "http_server.tls.cert_pem: there is no certificate in ",
+        ),
+        (
+            certificate.clone(),
+            certificate.clone(),
+            "http_server.tls.key_pem: there is no private key",
+        ),
+        (
+            certificate,
+            another.signing_key.serialize_pem(),
+            "http_server.tls: the key in key_pem does not belong to ",
+        ),
+    ] {
+        std::fs::write(in_dir("c.pem"), certificate)?;
+        std::fs::write(in_dir("k.pem"), key)?;
+        let (code, line) = refused("serve", &file).await?;
+        ensure!(code == 13, "{code}: {line}");
+        ensure!(line.starts_with(&format!("error: {said}")), "{line}");
+        ensure!(line.ends_with("campanile.yaml:2)"), "{line}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_address_that_is_taken_ends_the_start() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("campanile.yaml");
