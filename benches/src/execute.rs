@@ -40,5 +40,6 @@ pub async fn execute(order: &Order, progress: &mut Progress) -> Result<Report, F
 async fn run(order: &Order, target: &Target, progress: &mut Progress) -> Result<Report, Failure> {
     let mut crew = Crew::gather(&order.crew, progress).await?;
     let outcome = crew.run(&order.plan, target, progress).await?;
+    crew.dismiss().await;
     Ok(Report::new(scenario::find(&order.plan.scenario)?, outcome))
 }

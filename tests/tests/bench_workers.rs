@@ -82,12 +82,7 @@ async fn a_run_ends_when_one_of_its_workers_dies() -> Result<()> {
     let (gateway, target) = target().await?;
     let arguments = target.iter().map(String::as_str);
     let bench = Bench::measure(&fanout(arguments.chain(["--workers=2", "--duration=10m"])))?;
-    let (gateway, opened) = (&gateway, "campanile_connections_opened_total");
-    eventually("all clients are there", SOON, || async move {
-        let metrics = gateway.metrics().await;
-        metrics.is_ok_and(|metrics| metrics.count(opened, &[]) >= CLIENTS)
-    })
-    .await;
+    all_are_there(&gateway).await;
     let [first, second] = children(bench.id())?[..] else {
         panic!("not two workers: {:?}", children(bench.id()));
     };
@@ -108,18 +103,8 @@ async fn a_run_ends_when_one_of_its_workers_dies() -> Result<()> {
 async fn a_worker_joins_with_the_word_and_not_without() -> Result<()> {
     let (_gateway, target) = target().await?;
     let arguments = target.iter().map(String::as_str);
-    let joined = [
-        "--workers=1",
-        "--expect=1",
-        "--listen=127.0.0.1:0",
-        "--duration=500ms",
-    ];
-    let bench = Bench::measure(&fanout(arguments.chain(joined)))?;
-    let (address, token) = until("the run says how to join", SOON, || {
-        let said = bench.said();
-        async move { Some((after(&said, "--join ")?, after(&said, "--token ")?)) }
-    })
-    .await;
+    let bench = Bench::measure(&fanout(arguments.chain(EXPECTING).chain(["--duration=500ms"])))?;
+    let (address, token) = invitation(&bench).await;
     let stranger = Bench::start(&["worker", "--join", &address, "--token", "guessed"])?;
     let stranger = stranger.ended().await?;
     assert_eq!(stranger.code, Some(3), "{}", stranger.said);
@@ -129,6 +114,46 @@ async fn a_worker_joins_with_the_word_and_not_without() -> Result<()> {
     let worker = worker.ended().await?;
     assert_eq!(worker.code, Some(0), "{}", worker.said);
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_controller_dies_says_so_and_fails() -> Result<()> {
+    let (gateway, target) = target().await?;
+    let arguments = target.iter().map(String::as_str);
+    let bench = Bench::measure(&fanout(arguments.chain(EXPECTING).chain(["--duration=10m"])))?;
+    let (address, token) = invitation(&bench).await;
+    let worker = Bench::start(&["worker", "--join", &address, "--token", &token])?;
+    all_are_there(&gateway).await;
+    kill_process(pid(i32::try_from(bench.id())?), Signal::KILL)?;
+    let worker = worker.ended().await?;
+    assert_eq!(worker.code, Some(3), "{}", worker.said);
+    assert!(
+        worker.said.starts_with("campanile-bench: the controller: ") && worker.said.lines().count() == 1,
+        "{}",
+        worker.said
+    );
+    Ok(())
+}
+
+/// What makes a run wait for a worker that joins.
+const EXPECTING: [&str; 3] = ["--workers=1", "--expect=1", "--listen=127.0.0.1:0"];
+
+/// Where to join a run, and with which word.
+async fn invitation(bench: &Bench) -> (String, String) {
+    until("the run says how to join", SOON, || {
+        let said = bench.said();
+        async move { Some((after(&said, "--join ")?, after(&said, "--token ")?)) }
+    })
+    .await
+}
+
+async fn all_are_there(gateway: &Gateway) {
+    let opened = "campanile_connections_opened_total";
+    eventually("all clients are there", SOON, || async move {
+        let metrics = gateway.metrics().await;
+        metrics.is_ok_and(|metrics| metrics.count(opened, &[]) >= CLIENTS)
+    })
+    .await;
 }
 
 /// The word behind `words`, once the line is whole.

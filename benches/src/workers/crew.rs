@@ -43,7 +43,7 @@ impl Default for CrewOptions {
     }
 }
 
-/// Workers that are ready. They end when this is dropped.
+/// Workers that are ready. They end when this is dropped, as after a run that has failed, unless they were dismissed before.
 #[derive(Debug, Default)]
 pub struct Crew {
     ports: Vec<Port>,
@@ -121,6 +121,18 @@ impl Crew {
             progress,
         };
         controller.conduct(plan.clone(), target.clone()).await
+    }
+
+    /// Tells them that there is no more to do, and waits until they have been told: to those that joined, a controller that ends
+    /// without a word is one that has died.
+    pub async fn dismiss(mut self) {
+        for port in self.ports.drain(..) {
+            // Who is gone need not be told.
+            let _ = port.to.send(ToWorker::Stop).await;
+        }
+        for task in &mut self.tasks {
+            let _ = timeout(PATIENCE, task).await;
+        }
     }
 
     /// A worker in this process.

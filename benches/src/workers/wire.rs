@@ -20,7 +20,11 @@ pub(super) async fn read<M: DeserializeOwned>(
 ) -> Result<Option<M>, Failure> {
     let mut line = Vec::new();
     let limit = longest as u64 + 1;
-    read.take(limit).read_until(b'\n', &mut line).await?;
+    let mut limited = read.take(limit);
+    limited
+        .read_until(b'\n', &mut line)
+        .await
+        .map_err(|error| broken(&error))?;
     match line.pop() {
         Some(b'\n') => {
             let wrong = |error| Failure::run(format!("a message that is not understood: {error}"));
@@ -39,11 +43,16 @@ pub(super) async fn write(
 ) -> Result<(), Failure> {
     let mut line = serde_json::to_vec(message).map_err(|error| Failure::run(error.to_string()))?;
     line.push(b'\n');
-    write.write_all(&line).await?;
-    Ok(write.flush().await?)
+    write.write_all(&line).await.map_err(|error| broken(&error))?;
+    write.flush().await.map_err(|error| broken(&error))
 }
 
-/// Carries messages between a worker's port and the wire, until the controller is gone.
+fn broken(error: &std::io::Error) -> Failure {
+    Failure::run(format!("the connection broke: {error}"))
+}
+
+/// Carries messages between a worker's port and the wire, until the controller says that it is over, or the worker has ended.
+/// A controller that goes away without a word is a failure: nobody knows what became of the run.
 pub(super) async fn worker_side(
     mut from_controller: BufReader<impl AsyncRead + Send + Unpin>,
     mut to_controller: impl AsyncWrite + Send + Unpin,
@@ -53,13 +62,14 @@ pub(super) async fn worker_side(
         while let Some(message) = read::<ToWorker>(&mut from_controller, LONGEST).await? {
             // The end of the stream follows, and must not be what is seen first.
             if let ToWorker::Refused { why } = message {
-                return Err(Failure::run(format!("the controller says no: {why}")));
+                return Err(Failure::run(format!("it says no: {why}")));
             }
-            if port.to.send(message).await.is_err() {
-                break;
+            let is_last = message == ToWorker::Stop;
+            if port.to.send(message).await.is_err() || is_last {
+                return Ok(());
             }
         }
-        Ok(())
+        Err(Failure::run("it is gone, and the run was not over"))
     };
     let up = async {
         while let Some(message) = port.from.recv().await {
@@ -67,10 +77,11 @@ pub(super) async fn worker_side(
         }
         Ok(())
     };
-    tokio::select! {
+    let carried = tokio::select! {
         done = down => done,
         done = up => done,
-    }
+    };
+    carried.map_err(|failure| failure.during("the controller"))
 }
 
 /// Carries messages between the controller's end of a link and the wire, until either side is gone.

@@ -21,13 +21,16 @@ pub(super) async fn attend(link: Link) -> Result<(), Failure> {
                 let now = Clock::new().now();
                 link.say(FromWorker::Time { now }).await?;
             }
-            Some(ToWorker::Begin { assignment, ahead }) => {
-                let last = match carry_out(*assignment, ahead, &link).await {
-                    Ok(finished) => finished,
-                    Err(failure) => FromWorker::Failed { failure },
-                };
-                link.say(last).await?;
-            }
+            Some(ToWorker::Begin { assignment, ahead }) => match carry_out(*assignment, ahead, &link).await {
+                Ok(finished) => link.say(finished).await?,
+                Err(failure) => {
+                    let told = FromWorker::Failed {
+                        failure: failure.clone(),
+                    };
+                    link.say(told).await?;
+                    return Err(failure);
+                }
+            },
             Some(other) => return Err(Failure::run(format!("the controller says {other:?} out of turn"))),
         }
     }
@@ -40,20 +43,24 @@ pub(super) async fn over(
 ) -> Result<(), Failure> {
     let (link, port) = pair();
     let attending = tokio::spawn(attend(link));
-    // Without a controller there is nothing to do, whatever is going on.
     let carried = wire::worker_side(read, write, port).await;
-    if carried.is_ok() && attending.is_finished() {
-        return attending.await.unwrap_or(Ok(()));
+    if carried.is_err() {
+        // Without a controller there is nothing to do, whatever is going on.
+        attending.abort();
+        return carried;
     }
-    attending.abort();
-    carried
+    // It has heard that it is over, or has ended before.
+    let attended = attending.await;
+    attended.unwrap_or_else(|error| Err(Failure::run(error.to_string())))
 }
 
 /// A worker that is a child of the controller, with pipes for standard input and output.
 pub async fn over_stdio() -> Result<(), Failure> {
     let read = pipe::Receiver::from_owned_fd(std::io::stdin().as_fd().try_clone_to_owned()?)?;
     let write = pipe::Sender::from_owned_fd(std::io::stdout().as_fd().try_clone_to_owned()?)?;
-    over(BufReader::new(read), write).await
+    // What goes wrong the controller is told, and tells the user. Where it is gone there is nobody to be told.
+    let _ = over(BufReader::new(read), write).await;
+    Ok(())
 }
 
 /// Carries out a share of a scenario: what was recorded.

@@ -64,3 +64,26 @@ async fn a_worker_that_talks_nonsense_fails_the_run() {
     assert_eq!(port.from.recv().await, None);
     carrying.await.unwrap();
 }
+
+/// How a worker's side ends that hears these messages, and then the end of the stream.
+async fn heard(messages: &[ToWorker]) -> Result<(), Failure> {
+    let mut bytes = Vec::new();
+    for message in messages {
+        write(&mut bytes, message).await.unwrap();
+    }
+    let (_link, port) = crate::run::pair();
+    worker_side(BufReader::new(&bytes[..]), tokio::io::sink(), port).await
+}
+
+#[tokio::test]
+async fn a_controller_that_goes_without_a_word_is_missed() {
+    assert_eq!(heard(&[ToWorker::Time, ToWorker::Stop]).await, Ok(()));
+    for messages in [&[][..], &[ToWorker::Time]] {
+        let failure = heard(messages).await.unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "the controller: it is gone, and the run was not over"
+        );
+        assert_eq!(failure.exit_code(), 3);
+    }
+}
