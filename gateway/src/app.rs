@@ -30,6 +30,7 @@ use crate::connection::shutdown::Departure;
 use crate::exporter::Exporter;
 use crate::http::{Endpoints, routers};
 use crate::logging::{self, LogLevel};
+use crate::lookout::keep_looking;
 use crate::tls::Certificates;
 use crate::udp::{self, Patience, UdpPort};
 
@@ -91,7 +92,7 @@ async fn run(sources: &Sources, checked: Checked, level: LogLevel, json: bool) -
     let exporter = Exporter::install().context("cannot gather metrics")?;
     tokio::spawn(exporter.clone().keep_up());
     let hangups = signals::hangups().context("cannot listen for signals")?;
-    tokio::spawn(certificates.keeper().run(hangups));
+    tokio::spawn(keep_looking(certificates.keeper(), hangups));
     let tls = certificates.acceptors().context("cannot speak TLS")?;
     let sockets = Sockets::bind(&config.http, config.quic.as_ref()).await;
     let mut sockets =

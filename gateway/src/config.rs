@@ -117,9 +117,19 @@ pub struct Invalid(pub Report);
 impl Config {
     /// Reads, merges and validates; the report holds the warnings.
     pub fn load(sources: &Sources) -> Result<(Self, Report), Invalid> {
+        let text = sources.read().map_err(|problem| {
+            let mut report = Report::default();
+            report.mistake(Mistake::File, problem);
+            Invalid(report)
+        })?;
+        Self::load_text(sources, &text)
+    }
+
+    /// The same with a file that has been read already, and says `text`: it is not looked at again.
+    pub fn load_text(sources: &Sources, text: &[u8]) -> Result<(Self, Report), Invalid> {
         let schema = Schema::new();
         let mut report = Report::default();
-        let merged = sources.merge(&schema, &mut report);
+        let merged = sources.merge(text, &schema, &mut report);
         let config = merged.and_then(|merged| {
             report_strangers(&schema, &merged, &mut report);
             if report.has(Mistake::WrongType) {
@@ -130,7 +140,7 @@ impl Config {
             let raw = deserialize(merged, &mut report)?;
             Self::validate(raw, without_file, &mut report)
         });
-        sources.locate(&mut report);
+        sources.locate_in(text, &mut report);
         match config {
             Some(config) if !report.has_errors() => Ok((config, report)),
             _ => Err(Invalid(report)),

@@ -13,7 +13,8 @@
 //! - what operators touch: [`config`] (files, variables and flags → validated options), [`reload`] (the file while the gateway
 //!   runs), [`live`] (what that replaces), [`shard_list`] (where the list of shards comes from), [`cli`], [`shards`] (which
 //!   there are, and changing that), [`http`] (listening, readiness, the demonstration page), [`admin`] (the administration
-//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`watched_file`];
+//!   page), [`udp`] (the same for QUIC), [`exporter`] (metrics), [`logging`], [`host_name`], [`lookout`] (looking again and again)
+//!   at [`watched_file`]s;
 //! - [`app`]: makes all of these in their order, and ends them in the reverse one. Begin to read there.
 //!
 //! # The way of data
@@ -45,6 +46,7 @@ pub mod http;
 pub mod hub;
 pub mod live;
 pub mod logging;
+pub mod lookout;
 pub mod registry;
 pub mod reload;
 pub mod session;

@@ -7,19 +7,12 @@
 
 mod meters;
 
-use std::time::Duration;
-
-use tokio::signal::unix::Signal;
-use tokio::time::{MissedTickBehavior, interval};
-
 pub use meters::ReloadMeters;
 
 use crate::config::{Config, Invalid, ManagedBy, RedisShard, Settings, Severity, ShardsOptions, Sources};
+use crate::lookout::Lookout;
 use crate::shard_list::notes::{Notes, Subject};
 use crate::watched_file::{Look, WatchedFile};
-
-/// How often the file is looked at. That is one look at its metadata.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes the parts of the gateway go by a list of shards; or says why it cannot be used, and changes nothing.
 pub type ApplyShards = Box<dyn Fn(&[RedisShard]) -> anyhow::Result<()> + Send>;
@@ -79,50 +72,9 @@ impl Reload {
         })
     }
 
-    /// Looks every second, and at once when told to by the signal; ends only by being aborted.
-    pub async fn run(mut self, mut hangups: Signal) {
-        let mut ticks = interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let insist = tokio::select! {
-                _ = ticks.tick() => false,
-                Some(()) = hangups.recv() => true,
-            };
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look(insist);
-                self
-            });
-            match looked.await {
-                Ok(this) => self = this,
-                Err(error) => {
-                    tracing::error!(%error, "the configuration file is not watched any more");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Looks at the file once and acts on what has changed. With `insist` what is found counts at once.
-    pub fn look(&mut self, insist: bool) {
-        let looked = if insist {
-            self.file.insist()
-        } else {
-            self.file.look()
-        };
-        match looked {
-            Ok(Look::Changed) => self.read(),
-            Ok(Look::Same) if insist => self.tell_that_nothing_has_changed(),
-            Ok(Look::Same | Look::Unsettled) => {}
-            Err(error) => {
-                // Once it can be read again, what it says is looked at afresh, which also takes the note off.
-                self.file.forget();
-                self.refuse(format!("cannot read {}: {error}", self.file.path().display()));
-            }
-        }
-    }
-
     fn read(&mut self) {
-        match Config::load(&self.sources) {
+        // What was found, not what the file may say by now.
+        match Config::load_text(&self.sources, self.file.content()) {
             Err(Invalid(report)) => {
                 let errors = report.findings().iter();
                 let errors = errors.filter(|finding| finding.severity == Severity::Error);
@@ -231,6 +183,28 @@ impl Reload {
             self.meters.refused();
         }
         self.problem = Some(problem);
+    }
+}
+
+impl Lookout for Reload {
+    const GIVEN_UP: &'static str = "the configuration file is not watched any more";
+
+    fn look(&mut self, insist: bool) {
+        let looked = if insist {
+            self.file.insist()
+        } else {
+            self.file.look()
+        };
+        match looked {
+            Ok(Look::Changed) => self.read(),
+            Ok(Look::Same) if insist => self.tell_that_nothing_has_changed(),
+            Ok(Look::Same | Look::Unsettled) => {}
+            Err(error) => {
+                // Once it can be read again, what it says is looked at afresh, which also takes the note off.
+                self.file.forget();
+                self.refuse(format!("cannot read {}: {error}", self.file.path().display()));
+            }
+        }
     }
 }
 

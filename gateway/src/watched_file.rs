@@ -59,6 +59,12 @@ impl WatchedFile {
         &self.path
     }
 
+    /// What counts: the content that was found last and believed; empty as long as there is none.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        self.known.as_deref().unwrap_or_default()
+    }
+
     /// Looks. New content counts once it is found twice in a row.
     ///
     /// # Errors
@@ -185,6 +191,7 @@ mod tests {
         assert_eq!(file.insist().unwrap(), Look::Same);
         fs::write(file.path(), "after").unwrap();
         assert_eq!(file.insist().unwrap(), Look::Changed);
+        assert_eq!(file.content(), b"after");
         assert_eq!(file.look().unwrap(), Look::Same);
     }
 

@@ -11,6 +11,7 @@ use super::gateway::ClientRouter;
 use super::rules::Rules;
 use super::shards::{Backend, describe};
 use crate::config::{Config, ManagedBy, Sources};
+use crate::lookout::keep_looking;
 use crate::reload::{Apply, Reload, ReloadMeters};
 use crate::shard_list::discovery::Discovery;
 use crate::shard_list::notes::Notes;
@@ -49,7 +50,7 @@ impl ListKeeper {
         };
         let meters = ReloadMeters::register();
         match Reload::new(&origin.sources, config, apply, notes.clone(), meters) {
-            Some(reload) => drop(tasks.spawn(reload.run(origin.hangups))),
+            Some(reload) => drop(tasks.spawn(keep_looking(reload, origin.hangups))),
             None => drop(tasks.spawn(ignore(origin.hangups))),
         }
         if let ManagedBy::Dns(options) = &config.cluster.managed_by {

@@ -39,13 +39,25 @@ impl Sources {
         }
     }
 
-    /// All of it as one value, with `report` told of what is wrong. `None`: the file cannot be read, and without it
-    /// everything else would seem to be missing.
+    /// What the file says; nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read; says so in one line.
+    pub(super) fn read(&self) -> Result<Vec<u8>, String> {
+        let Some(file) = &self.file else {
+            return Ok(Vec::new());
+        };
+        fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
+    }
+
+    /// All of it as one value, with `report` told of what is wrong. `None`: the file, which says `text`, is not understood,
+    /// and without it everything else would seem to be missing.
     #[must_use]
-    pub fn merge(&self, schema: &Schema, report: &mut Report) -> Option<Value> {
+    pub(super) fn merge(&self, text: &[u8], schema: &Schema, report: &mut Report) -> Option<Value> {
         let mut merged = Value::Object(Map::new());
         if let Some(file) = &self.file {
-            match read(file) {
+            match understand(file, text) {
                 Ok(value) => merged = value,
                 Err(problem) => {
                     report.mistake(Mistake::File, problem);
@@ -64,17 +76,20 @@ impl Sources {
         Some(merged)
     }
 
-    /// Says of each finding where its key is set.
+    /// Says of each finding where its key is set, as the file is at this moment.
     pub fn locate(&self, report: &mut Report) {
-        if report.findings().is_empty() {
-            return;
+        if !report.findings().is_empty() {
+            // What cannot be read has been found already, and sets nothing.
+            self.locate_in(&self.read().unwrap_or_default(), report);
         }
-        // What could not be read has been found already, and sets nothing.
-        let file = self.file.as_ref();
-        let file = file.and_then(|file| Some((file, fs::read_to_string(file).ok()?)));
+    }
+
+    /// The same in a file that says `text`.
+    pub(super) fn locate_in(&self, text: &[u8], report: &mut Report) {
+        let text = std::str::from_utf8(text).unwrap_or_default();
         report.locate(|path| {
             let in_file = || {
-                let (file, text) = file.as_ref()?;
+                let file = self.file.as_ref()?;
                 let line = place::line(file, text, path)?;
                 Some(Place::File(file.display().to_string(), line))
             };
@@ -140,10 +155,10 @@ fn is_of_the_surroundings(name: &str) -> bool {
     name == "config" || name == "port" || name.starts_with("port_") || name.starts_with("service_")
 }
 
-fn read(file: &Path) -> Result<Value, String> {
-    let text =
-        fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    parse(file, &text).map_err(|error| format!("{} is not understood: {error}", file.display()))
+fn understand(file: &Path, text: &[u8]) -> Result<Value, String> {
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned());
+    let value = text.and_then(|text| parse(file, text));
+    value.map_err(|error| format!("{} is not understood: {error}", file.display()))
 }
 
 fn parse(file: &Path, text: &str) -> Result<Value, String> {

@@ -1,5 +1,8 @@
 use std::fs;
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -88,6 +91,26 @@ fn a_file_that_stays_as_it_was_is_no_news() {
     }
     assert!(world.applied().is_empty() && world.ruled().is_empty());
     assert!(world.notes.texts().is_empty());
+}
+
+#[test]
+fn a_version_is_read_once_and_what_was_checked_of_it_is_what_counts() {
+    let mut world = World::start(&format!("{SHARDS}{STORE}"));
+    let (path, pipe) = (world.dir.path().join("c.yaml"), world.dir.path().join("pipe"));
+    // It says what it has to say once: whoever read it a second time would wait for ever.
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    fs::rename(pipe, &path).unwrap();
+    let writing =
+        thread::spawn(move || fs::write(path, format!("shards: [{{name: b, url: 'redis://b'}}]\n{STORE}")));
+    let (done, looked) = mpsc::channel();
+    thread::spawn(move || {
+        world.reload.look(true);
+        done.send(world)
+    });
+    let world = looked.recv_timeout(Duration::from_secs(60)).expect("read once");
+    writing.join().unwrap().unwrap();
+    assert_eq!(world.applied(), [["b"]]);
 }
 
 #[test]

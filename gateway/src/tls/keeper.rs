@@ -1,16 +1,11 @@
 //! Keeps certificates up to date: those in files when the files change, generated ones before they are over.
 
-use std::time::{Duration, SystemTime};
-
-use tokio::signal::unix::Signal;
-use tokio::time::{MissedTickBehavior, interval};
+use std::time::SystemTime;
 
 use super::certificates::Certificates;
 use super::metrics::CertificateMeters;
+use crate::lookout::Lookout;
 use crate::watched_file::{Look, WatchedFile};
-
-/// How often the files are looked at. That is one look at the metadata of each.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Keeps certificates up to date.
 #[derive(Debug)]
@@ -40,34 +35,18 @@ impl Keeper {
         Self(kept.collect())
     }
 
-    /// Looks every second, and at once when told to by the signal; ends only by being aborted.
-    pub async fn run(mut self, mut hangups: Signal) {
-        let mut ticks = interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let insist = tokio::select! {
-                _ = ticks.tick() => false,
-                Some(()) = hangups.recv() => true,
-            };
-            let looked = tokio::task::spawn_blocking(move || {
-                self.look(insist, SystemTime::now());
-                self
-            });
-            match looked.await {
-                Ok(this) => self = this,
-                Err(error) => {
-                    tracing::error!(%error, "certificates are not kept up to date any more");
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Looks once and acts on what has changed. With `insist` what is found counts at once.
-    pub(super) fn look(&mut self, insist: bool, now: SystemTime) {
+    fn look_at(&mut self, insist: bool, now: SystemTime) {
         for kept in &mut self.0 {
             kept.look(insist, now);
         }
+    }
+}
+
+impl Lookout for Keeper {
+    const GIVEN_UP: &'static str = "certificates are not kept up to date any more";
+
+    fn look(&mut self, insist: bool) {
+        self.look_at(insist, SystemTime::now());
     }
 }
 
@@ -158,6 +137,7 @@ impl Kept {
 mod tests {
     use std::fs;
     use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
     use crate::config::PemSource;
@@ -180,7 +160,7 @@ mod tests {
 
     fn look(keeper: &mut Keeper, times: usize) {
         for _ in 0..times {
-            keeper.look(false, SystemTime::now());
+            keeper.look_at(false, SystemTime::now());
         }
     }
 
@@ -226,7 +206,7 @@ mod tests {
         assert_eq!(keeper.0[0].problem, None);
         assert_eq!(certificates.fingerprint(), before);
         write(dir.path(), &second);
-        keeper.look(true, SystemTime::now());
+        keeper.look_at(true, SystemTime::now());
         assert_ne!(
             certificates.fingerprint(),
             before,
@@ -240,10 +220,10 @@ mod tests {
         let list = [("public", certificates.clone())];
         let mut keeper = Keeper::new(list.into_iter(), SystemTime::now());
         let before = certificates.fingerprint();
-        keeper.look(true, SystemTime::now());
+        keeper.look_at(true, SystemTime::now());
         assert_eq!(certificates.fingerprint(), before);
         let until = certificates.valid_until().unwrap();
-        keeper.look(false, until - Duration::from_secs(24 * 60 * 60));
+        keeper.look_at(false, until - Duration::from_secs(24 * 60 * 60));
         assert_ne!(certificates.fingerprint(), before);
     }
 }

@@ -83,3 +83,18 @@ fn variables_that_set_nothing_are_named_but_for_those_of_kubernetes() {
     );
     assert_eq!(about("SERVICE") + about("PORT_8000"), 0, "{warnings:?}");
 }
+
+#[test]
+fn a_file_that_has_been_read_is_not_looked_at_again() {
+    let sources = Sources {
+        file: Some("/nowhere/c.yaml".into()),
+        ..Sources::default()
+    };
+    let (config, _) = Config::load_text(&sources, b"http_server:\n  port: 9001\n").unwrap();
+    assert_eq!(config.http.public.port(), 9001);
+    let Err(Invalid(report)) = Config::load_text(&sources, b"log:\n  level: loud\n") else {
+        panic!("it was accepted");
+    };
+    let place = report.errors().next().and_then(|error| error.place.clone());
+    assert_eq!(place, Some(Place::File("/nowhere/c.yaml".into(), 2)));
+}
