@@ -21,7 +21,7 @@ mod sockets;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::time::{Instant, timeout_at};
 
 use crate::cli::{Exit, give_up, refuse};
@@ -58,8 +58,16 @@ pub fn serve(sources: &Sources, json: bool) -> Exit {
         .enable_all()
         .build()
         .context("cannot start threads")
-        .and_then(|runtime| runtime.block_on(run(sources, checked, level, json)));
+        .and_then(|runtime| finish(runtime, run(sources, checked, level, json)));
     ended.unwrap_or_else(|error| fail(&error, json))
+}
+
+/// Runs `main`, and leaves behind whatever else is under way when it ends: that may be a thread which waits for the system, such as
+/// for a name to be looked up, and which nobody can hurry.
+fn finish<T>(runtime: Runtime, main: impl Future<Output = T>) -> T {
+    let ended = runtime.block_on(main);
+    runtime.shutdown_background();
+    ended
 }
 
 /// Says why it could not go on: as of any other mistake in the configuration; else in the log, or where nothing is logged,

@@ -1,13 +1,17 @@
 //! A gateway that ends, politely or not: its clients are told, if they can be, and find everything elsewhere.
 
-use anyhow::{Context as _, Result};
+use std::fs::rename;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
 use campanile_tests::cluster::Cluster;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
 use campanile_tests::over_each_transport;
 use campanile_tests::token;
-use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wait::{SOON, eventually, until};
 use campanile_tests::wire::{Transport, Wire};
 use serde_json::{Value, json};
+use tokio::net::unix::pipe;
 
 over_each_transport!(
     the_clients_of_a_stopped_gateway_are_told_and_recover_elsewhere,
@@ -174,5 +178,44 @@ async fn a_gateway_that_is_to_end_is_avoided_first_and_told_again_it_ends_at_onc
     assert_eq!(metrics.count("campanile_shutdown_clients_told_total", &[]), 0);
     let status = gateway.process_mut().terminate(SOON).await?;
     assert_eq!(status.code(), Some(4), "it was told twice");
+    Ok(())
+}
+
+/// Makes a thread of a gateway that wait for the system for as long as what is returned is there: its configuration file becomes a
+/// pipe from which nothing comes.
+async fn hang_a_thread(gateway: &Gateway) -> Result<pipe::Sender> {
+    let (path, made) = (gateway.dir().join("campanile.json"), gateway.dir().join("pipe"));
+    let status = Command::new("mkfifo").arg(&made).status()?;
+    ensure!(status.success(), "{status}");
+    rename(made, &path)?;
+    // It can be opened once there is somebody who reads.
+    Ok(until("it reads the file", SOON, || async {
+        pipe::OpenOptions::new().open_sender(&path).ok()
+    })
+    .await)
+}
+
+#[tokio::test]
+async fn a_thread_that_hangs_keeps_no_gateway_from_ending() -> Result<()> {
+    let unhurried = GatewayConfig::default()
+        .set("shutdown.delay", "1h")
+        .set("shutdown.timeout", "2h");
+    let mut told_twice = Gateway::start(&unhurried).await?;
+    let _pipe = hang_a_thread(&told_twice).await?;
+    told_twice.process().ask_to_end();
+    eventually("it is about to end", SOON, || async {
+        told_twice
+            .get("/ready")
+            .await
+            .is_ok_and(|(status, _)| status == 503)
+    })
+    .await;
+    let status = told_twice.process_mut().terminate(SOON).await?;
+    assert_eq!(status.code(), Some(4));
+
+    let mut told_once = Gateway::start(&GatewayConfig::default()).await?;
+    let _pipe = hang_a_thread(&told_once).await?;
+    let status = told_once.process_mut().terminate(2 * SOON).await?;
+    assert_eq!(status.code(), Some(0));
     Ok(())
 }
