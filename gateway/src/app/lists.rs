@@ -42,7 +42,8 @@ impl ListKeeper {
         let (mut tasks, notes) = (JoinSet::new(), Notes::default());
         let requests = ShardRequests::new(Arc::clone(&backend.store), Arc::clone(router) as _);
         let proposals = backend.lists.proposals();
-        tasks.spawn(propose_all(proposals, Arc::new(requests), notes.clone()));
+        let applied = router.applied();
+        tasks.spawn(propose_all(proposals, Arc::new(requests), applied, notes.clone()));
         let rules = origin.rules;
         let apply = Apply {
             shards: backend.take_apply(),

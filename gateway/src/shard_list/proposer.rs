@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_shard_router::coordinator::{ShardList, ShardRequests};
+use campanile_shard_router::topology::Generation;
 use rand::Rng as _;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::notes::{Notes, Subject};
+
+/// How long the first topology is waited for in silence: at the first start of a deployment it comes once a coordinator has been
+/// found and has opened the shards.
+const FIRST_TOPOLOGY: Duration = Duration::from_secs(5);
 
 /// The first wait before what failed is tried again.
 const WAIT_FIRST: Duration = Duration::from_millis(250);
@@ -50,16 +55,21 @@ impl Propose for ShardRequests {
     }
 }
 
-/// Proposes each list until it is taken, refused, or followed by another one; ends only by being aborted.
+/// Proposes each list until it is taken, refused, or followed by another one; ends only by being aborted. `applied`: the
+/// topology that this gateway goes by.
 pub async fn propose_all(
     mut proposals: watch::Receiver<Option<ShardList>>,
     to: Arc<dyn Propose>,
+    mut applied: watch::Receiver<Generation>,
     notes: Notes,
 ) {
     loop {
         let list = proposals.borrow_and_update().clone();
         let settled = async {
             if let Some(list) = list {
+                let first = applied.wait_for(|generation| *generation > Generation(0));
+                // If it does not come, the attempt tells why.
+                let _ = timeout(FIRST_TOPOLOGY, first).await;
                 settle(&list, &*to, &notes).await;
             } else {
                 notes.clear(Subject::Proposal);
@@ -158,9 +168,11 @@ mod tests {
         let taker = Arc::new(Taker::default());
         taker.answers.lock().extend(answers);
         let (proposals, notes) = (watch::Sender::new(first), Notes::default());
+        let applied = watch::Sender::new(Generation(1));
         let proposing = tokio::spawn(propose_all(
             proposals.subscribe(),
             Arc::clone(&taker) as _,
+            applied.subscribe(),
             notes.clone(),
         ));
         then(&proposals, &notes).await;
@@ -207,5 +219,41 @@ mod tests {
             assert!(notes.texts().is_empty());
         });
         assert_eq!(asked.await, [1, 2]);
+    }
+
+    /// A gateway without a topology that has a list to propose, which it has been doing for a while.
+    async fn without_topology(
+        answers: Option<Result<(), NotProposed>>,
+    ) -> (Arc<Taker>, watch::Sender<Generation>, Notes) {
+        let (taker, notes) = (Arc::new(Taker::default()), Notes::default());
+        taker.answers.lock().extend(answers);
+        let (proposals, applied) = (watch::Sender::new(list(2)), watch::Sender::new(Generation(0)));
+        let (lists, to) = (proposals.subscribe(), Arc::clone(&taker) as _);
+        let (topologies, noted) = (applied.subscribe(), notes.clone());
+        tokio::spawn(async move {
+            let _proposals = proposals;
+            propose_all(lists, to, topologies, noted).await;
+        });
+        sleep(FIRST_TOPOLOGY / 2).await;
+        assert!(taker.asked.lock().is_empty() && notes.texts().is_empty());
+        (taker, applied, notes)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_topology_is_waited_for_in_silence_and_the_list_is_proposed_at_once() {
+        let (taker, applied, notes) = without_topology(None).await;
+        applied.send_replace(Generation(1));
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(*taker.asked.lock(), [2]);
+        assert!(notes.texts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_first_topology_that_does_not_come_is_told() {
+        let (taker, _applied, notes) = without_topology(Some(later())).await;
+        sleep(FIRST_TOPOLOGY / 2).await;
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(*taker.asked.lock(), [2]);
+        assert!(notes.texts()[0].contains("nobody is there"));
     }
 }
