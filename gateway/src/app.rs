@@ -128,7 +128,8 @@ async fn run(sources: &Sources, checked: Checked, level: LogLevel, json: bool) -
     announcement.say(json);
     let udp = serve_udp(&mut sockets, &gateway, &config, certificates.clients());
     let udp = udp.context("cannot serve QUIC")?;
-    let serving = sockets.serve(routers(&config.http, endpoints), tls);
+    let clients = config.websocket.as_ref().map(|options| options.path.clone());
+    let serving = sockets.serve(routers(&config.http, endpoints), tls, clients);
     signals.next().await;
     tracing::info!("told to end: clients are sent elsewhere; told again, it ends at once");
     tokio::select! {

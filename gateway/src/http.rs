@@ -1,15 +1,18 @@
 //! HTTP: listening, and what is served at which path.
 //!
-//! * `server`: sockets and connections, with the limits on what a peer may take, and their end; `waiting_room`: those whose turn
-//!   has not come.
+//! * `server`: sockets; `reception`: what becomes of those who connect, `look` tells what they want; `waiting_room`: clients whose turn
+//!   has not come; `exchange`: a connection, with the limits on what a peer may take, and its end.
 //! * `ready`: what this gateway can reach.
 //! * `page`: the page at `/`; `demo`: what its visitors may do without a key.
 //!
 //! Everything else is a router that another part brings along.
 
 mod demo;
+mod exchange;
+mod look;
 mod page;
 mod ready;
+mod reception;
 mod server;
 mod waiting_room;
 
@@ -19,6 +22,7 @@ mod tests;
 pub use demo::Demo;
 pub use page::page;
 pub use ready::{Readiness, ReadyReport, ShardReport, StoreReport};
+pub use reception::Service;
 pub use server::{BindError, Bound, bind};
 
 use std::sync::Arc;

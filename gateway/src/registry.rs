@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ahash::RandomState;
 use parking_lot::Mutex;
 
-pub use admission::{Admission, Permit, Refusal};
+pub use admission::{Admission, Leaving, Permit, Refusal};
 pub use client_id::ClientId;
 use users::Users;
 

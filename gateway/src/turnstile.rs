@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep_until};
 /// 0.1 ms of CPU time for a plain connection and as much again over TLS that is between a fifth and a half of what they have.
 const EACH_PER_THREAD: Duration = Duration::from_micros(500);
 
-/// However many wait, nobody does for longer; those who would pass together then. On two threads that is 40,000.
+/// However many wait, nobody does for longer; those who would pass together then. On two threads that is 40,000, more than may wait at
+/// once where they wait: to be served, or to have the socket of a client that is gone closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// So many pass without waiting, when nobody has for a while.

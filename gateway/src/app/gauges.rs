@@ -34,6 +34,11 @@ impl Snapshot for Gauges {
         )
         .value(one_if(report.store.reachable));
         write_shards(text, &report);
+        text.gauge(
+            "campanile_connections_leaving",
+            "Connections whose clients have gone and whose sockets are closed by turns",
+        )
+        .value(self.host.admission.leaving() as f64);
         self.write_queues(text);
     }
 }

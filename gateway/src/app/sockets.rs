@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{HttpOptions, QuicOptions};
-use crate::http::{Bound, bind};
+use crate::http::{Bound, Service, bind};
 use crate::tls::Acceptors;
 use crate::udp;
 
@@ -100,13 +100,21 @@ impl Sockets {
         self.udp.take()
     }
 
-    /// Serves the public and the internal router.
-    pub(super) fn serve(self, (public, internal): (Router, Option<Router>), tls: Acceptors) -> Serving {
+    /// Serves the public and the internal router. Clients connect at the path `clients` of the public one.
+    pub(super) fn serve(
+        self,
+        (public, internal): (Router, Option<Router>),
+        tls: Acceptors,
+        clients: Option<String>,
+    ) -> Serving {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let serve = |socket: Bound, router, tls| socket.serve(router, tls, stop.clone(), tasks.clone());
-        tasks.spawn(serve(self.public, public, tls.public));
+        let serve = |socket: Bound, router, tls, clients| {
+            let service = Service { router, tls, clients };
+            socket.serve(service, stop.clone(), tasks.clone())
+        };
+        tasks.spawn(serve(self.public, public, tls.public, clients));
         if let Some((socket, router)) = self.internal.zip(internal) {
-            tasks.spawn(serve(socket, router, tls.internal));
+            tasks.spawn(serve(socket, router, tls.internal, None));
         }
         Serving { stop, tasks }
     }

@@ -11,7 +11,7 @@ use campanile_common::CommandFrames;
 
 use super::outbound::Next;
 use super::{CloseReason, Connection};
-use crate::registry::Permit;
+use crate::registry::{Leaving, Permit};
 use crate::transport::{End, Transport};
 
 /// Commands that a connection may send before others get their turn.
@@ -42,11 +42,13 @@ pub fn drive<T: Transport>(
     };
     async move {
         let reason = poll_fn(|cx| driver.poll(cx)).await;
+        let place = driver.place.take();
         if let CloseReason::End(End::Gone(_) | End::WriteTimeout) = reason {
-            driver.let_go(&reason);
-            driver.connection.host.exit.pass().await;
+            let leaving = driver.let_go(&reason, place).await;
+            driver.finish(&reason, leaving).await;
+        } else {
+            driver.finish(&reason, place).await;
         }
-        driver.finish(&reason).await;
     }
 }
 
@@ -156,22 +158,37 @@ impl<T: Transport> Driver<T> {
 
     /// Frees what others would notice of a client that is gone and waits for no goodbye: its place and its user. The rest, closing the
     /// socket above all, waits for its turn, for thousands at once must not stand in the way of what is delivered to others.
-    fn let_go(&mut self, reason: &CloseReason) {
+    fn let_go(
+        &mut self,
+        reason: &CloseReason,
+        place: Option<Permit>,
+    ) -> Pin<Box<dyn Future<Output = Option<Leaving>> + Send>> {
         self.connection.unregister(reason);
-        self.place = None;
+        let leaving = place.map(Permit::leave);
+        let host = Arc::clone(&self.connection.host);
+        Box::pin(async move {
+            if let Some(leaving) = &leaving {
+                leaving.wait(host.exit.pass()).await;
+            }
+            leaving
+        })
     }
 
-    /// Undoes what was done for the connection, then tells the client.
-    fn finish(&mut self, reason: &CloseReason) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    /// Undoes what was done for the connection, then tells the client. What is `held` for it is free once its socket is closed.
+    fn finish(
+        &mut self,
+        reason: &CloseReason,
+        held: impl Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         self.connection.over(reason);
         tracing::debug!(client = %self.connection.id, reason = reason.label(), "connection closed");
-        let (transport, place) = (self.transport.take(), self.place.take());
+        let transport = self.transport.take();
         let farewell = reason.farewell();
         Box::pin(async move {
             if let Some(transport) = transport {
                 transport.close(farewell).await;
             }
-            drop(place);
+            drop(held);
         })
     }
 

@@ -31,7 +31,8 @@ pub struct Host {
     pub shutdown: ShutdownMeters,
     /// The rules of their sessions.
     pub sessions: Live<SessionContext>,
-    /// Those whose clients have gone, on their way out.
+    /// Those whose clients have gone, on their way out. Each holds a descriptor until its turn, within what
+    /// [`admission`](Self::admission) allows of them.
     pub exit: Turnstile,
     /// The present.
     pub clock: Clock,

@@ -25,12 +25,21 @@ struct Served {
     tasks: TaskTracker,
 }
 
+/// Plain HTTP; clients connect at `/`.
+fn service(router: Router) -> Service {
+    Service {
+        router,
+        tls: None,
+        clients: Some("/".to_owned()),
+    }
+}
+
 impl Served {
     async fn start(router: Router) -> Self {
         let bound = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = bound.address();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(bound.serve(router, None, stop.clone(), tasks.clone()));
+        tasks.spawn(bound.serve(service(router), stop.clone(), tasks.clone()));
         Self { address, stop, tasks }
     }
 
@@ -259,7 +268,7 @@ async fn who_has_connected_before_the_end_is_answered_although_it_is_the_end() {
         "/",
         get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "elsewhere") }),
     );
-    tasks.spawn(bound.serve(router, None, stop, tasks.clone()));
+    tasks.spawn(bound.serve(service(router), stop, tasks.clone()));
     tasks.close();
     for stream in &mut crowd {
         let mut answer = String::new();

@@ -7,6 +7,9 @@ use campanile_common::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Sockets without a client at most, each a file descriptor. Two threads close so many by turns in some four seconds.
+const MOST_LEAVING: usize = 16 * 1024;
+
 /// Lets connections in, up to the limits.
 #[derive(Debug)]
 pub struct Admission {
@@ -14,6 +17,9 @@ pub struct Admission {
     limit: usize,
     rate: Option<Mutex<TokenBucket>>,
     present: AtomicUsize,
+    leaving: AtomicUsize,
+    /// Wakes the one that has been leaving for longest, because what it holds is needed.
+    hurry: Notify,
     closed: AtomicBool,
     left: Notify,
 }
@@ -21,6 +27,10 @@ pub struct Admission {
 /// One connection's place; given back when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<Admission>);
+
+/// What a connection still holds whose client has gone: a socket, but no place. It makes room where the limit needs it.
+#[derive(Debug)]
+pub struct Leaving(Arc<Admission>);
 
 /// Why a connection is not let in. Each is temporary: another gateway, or this one later, may take it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +69,8 @@ impl Admission {
             limit: limit as usize,
             rate: (rate > 0).then(|| Mutex::new(TokenBucket::new(rate, now))),
             present: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            hurry: Notify::new(),
             closed: AtomicBool::new(false),
             left: Notify::new(),
         })
@@ -76,6 +88,11 @@ impl Admission {
         }
         if self.rate.as_ref().is_some_and(|rate| !rate.lock().take(now)) {
             return Err(Refusal::TooFast);
+        }
+        let leaving = self.leaving();
+        if self.limit > 0 && leaving > 0 && present + leaving >= self.limit {
+            // There are never more sockets than the limit says, but for those that are being closed at this moment.
+            self.hurry.notify_one();
         }
         Ok(permit)
     }
@@ -97,6 +114,12 @@ impl Admission {
         self.present.load(Ordering::Relaxed)
     }
 
+    /// How many connections have no client any more and are still to be closed.
+    #[must_use]
+    pub fn leaving(&self) -> usize {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
     /// Waits until all connections have gone.
     pub async fn empty(&self) {
         loop {
@@ -106,6 +129,34 @@ impl Admission {
             }
             left.await;
         }
+    }
+}
+
+impl Permit {
+    /// Gives the place back to others, before its socket is closed.
+    #[must_use]
+    pub fn leave(self) -> Leaving {
+        let admission = Arc::clone(&self.0);
+        if admission.leaving.fetch_add(1, Ordering::Relaxed) >= MOST_LEAVING {
+            admission.hurry.notify_one();
+        }
+        Leaving(admission)
+    }
+}
+
+impl Leaving {
+    /// Waits for its `turn` to be closed; not any longer than until somebody needs what it holds.
+    pub async fn wait(&self, turn: impl Future<Output = ()>) {
+        tokio::select! {
+            () = turn => {}
+            () = self.0.hurry.notified() => {}
+        }
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.leaving.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -150,7 +201,10 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
+    use std::future::pending;
     use std::time::Duration;
+
+    use tokio::task::{JoinHandle, yield_now};
 
     use super::*;
 
@@ -182,6 +236,61 @@ mod tests {
         assert_eq!(admitted(100_000), 10);
     }
 
+    /// Somebody who leaves and whose turn does not come.
+    fn leave(permit: Permit) -> JoinHandle<()> {
+        let leaving = permit.leave();
+        tokio::spawn(async move { leaving.wait(pending()).await })
+    }
+
+    /// Lets all tasks of this test's only thread run until they wait.
+    async fn settle() {
+        for _ in 0..8 {
+            yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leaves_holds_its_socket_until_the_limit_needs_it() {
+        let admission = Admission::new(3, 0, NOW);
+        let admit = || admission.admit(NOW).unwrap();
+        let (first, second) = (leave(admit()), leave(admit()));
+        assert_eq!((admission.present(), admission.leaving()), (0, 2));
+        settle().await;
+        let _third = admit();
+        settle().await;
+        assert!(!first.is_finished(), "three sockets are as many as there may be");
+        let _fourth = admit();
+        first.await.unwrap();
+        settle().await;
+        assert!(!second.is_finished(), "one for one");
+        let _fifth = admit();
+        second.await.unwrap();
+        assert_eq!((admission.present(), admission.leaving()), (3, 0));
+        assert_eq!(admission.admit(NOW).unwrap_err(), Refusal::Full);
+    }
+
+    #[tokio::test]
+    async fn not_more_than_so_many_leave_at_a_time() {
+        let admission = Admission::new(0, 0, NOW);
+        let leaving: Vec<_> = (0..MOST_LEAVING)
+            .map(|_| leave(admission.admit(NOW).unwrap()))
+            .collect();
+        settle().await;
+        assert_eq!(admission.leaving(), MOST_LEAVING);
+        let _one_more = leave(admission.admit(NOW).unwrap());
+        leaving.into_iter().next().unwrap().await.unwrap();
+        assert_eq!(admission.leaving(), MOST_LEAVING);
+    }
+
+    #[tokio::test]
+    async fn whose_turn_comes_is_not_kept() {
+        let admission = Admission::new(0, 0, NOW);
+        let leaving = admission.admit(NOW).unwrap().leave();
+        leaving.wait(async {}).await;
+        drop(leaving);
+        assert_eq!(admission.leaving(), 0);
+    }
+
     #[tokio::test]
     async fn emptiness_can_be_waited_for() {
         let admission = Admission::new(0, 0, NOW);
@@ -193,7 +302,7 @@ mod tests {
             let admission = Arc::clone(&admission);
             async move { admission.empty().await }
         });
-        tokio::task::yield_now().await;
+        yield_now().await;
         assert!(!waiting.is_finished());
         drop(permit);
         waiting.await.unwrap();

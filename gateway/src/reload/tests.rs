@@ -103,10 +103,10 @@ fn a_version_is_read_once_and_what_was_checked_of_it_is_what_counts() {
     fs::rename(pipe, &path).unwrap();
     let writing =
         thread::spawn(move || fs::write(path, format!("shards: [{{name: b, url: 'redis://b'}}]\n{STORE}")));
-    let (done, looked) = mpsc::channel();
+    let (done, looked) = mpsc::sync_channel(1);
     thread::spawn(move || {
         world.reload.look(true);
-        done.send(world)
+        done.send(Box::new(world))
     });
     let world = looked.recv_timeout(Duration::from_secs(60)).expect("read once");
     writing.join().unwrap().unwrap();

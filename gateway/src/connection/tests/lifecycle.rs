@@ -7,6 +7,7 @@ use std::time::Duration;
 use campanile_common::message::Unsubscribe;
 use campanile_common::{ChannelName, DisconnectCode};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 
 use super::client::{Client, Received};
@@ -38,6 +39,28 @@ async fn nothing_is_left_of_a_client_that_went_without_a_word() {
         assert!(members(&host, channel).is_empty());
     }
     eventually("nobody holds it", || connection.strong_count() == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_gone_leaves_by_turns_unless_its_socket_is_needed() {
+    let host = host_with(|client, _| client.connection_limit = 2).await;
+    // So many leave that nobody's turn comes for seconds.
+    for _ in 0..100_000 {
+        let _ = host.exit.pass().now_or_never();
+    }
+    let (stays, goes) = (client(&host).await, client(&host).await);
+    drop(goes);
+    eventually("its place is free", || host.admission.present() == 1).await;
+    assert_eq!(host.admission.leaving(), 1);
+    let _comes = client(&host).await;
+    assert_eq!(
+        host.admission.leaving(),
+        0,
+        "two sockets are as many as there may be"
+    );
+    drop(stays);
+    eventually("its place is free", || host.admission.present() == 1).await;
+    eventually("its turn comes", || host.admission.leaving() == 0).await;
 }
 
 #[tokio::test]
