@@ -28,9 +28,10 @@ pub use self::copying::{CopyItem, CopyPart, CopyScope, DirtyPage, ScanCursor, Sh
 pub(crate) use self::events::next_serial;
 pub use self::events::{LinkId, ShardEvents, lane_of};
 pub use self::options::ShardOptions;
+pub(crate) use self::requests::MAX_PRESENCE_PAGE;
 pub use self::requests::{
     Announcement, HistoryPage, HistoryRange, HistoryRequest, IdempotencyKey, PositionRequest, PresenceEntry,
-    PublishOutcome, PublishRequest, StreamLimits, Suppressed, Version,
+    PresencePage, PublishOutcome, PublishRequest, StreamLimits, Suppressed, Version,
 };
 use crate::fence::{FenceCommand, FenceReply, OwnerRecord};
 use crate::partition::Partition;
@@ -101,6 +102,14 @@ pub trait Shard: Send + Sync + 'static {
         partition: Partition,
         channel: &ChannelName,
     ) -> ShardFuture<BTreeMap<String, ClientInfo>>;
+
+    /// How many are present in a channel, and some of them: `limit`, and never more than a thousand. Without the expired.
+    fn presence_page(
+        &self,
+        partition: Partition,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> ShardFuture<PresencePage>;
 
     /// Subscribes channels; resolves when the server has acknowledged each of them. Fails if the link they are on is
     /// down or breaks meanwhile; then none of them is subscribed.

@@ -15,8 +15,8 @@ use crate::partition::Partition;
 use crate::publication::ShardMessage;
 use crate::shard::{
     Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, LinkId,
-    PositionRequest, PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError,
-    ShardEvents, ShardFuture, ShardStatus, ShardUsage,
+    PositionRequest, PresenceEntry, PresencePage, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard,
+    ShardError, ShardEvents, ShardFuture, ShardStatus, ShardUsage,
 };
 use crate::store::{GatewayId, GatewayReport, StoreError, StoreFuture, TopologyStore};
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token, Topology};
@@ -234,6 +234,15 @@ impl Shard for InterceptedShard {
         channel: &ChannelName,
     ) -> ShardFuture<BTreeMap<String, ClientInfo>> {
         self.inner.presence(partition, channel)
+    }
+
+    fn presence_page(
+        &self,
+        partition: Partition,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> ShardFuture<PresencePage> {
+        self.inner.presence_page(partition, channel, limit)
     }
 
     fn subscribe(&self, channels: Vec<(Partition, ChannelName)>) -> ShardFuture<()> {

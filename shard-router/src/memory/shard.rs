@@ -20,8 +20,8 @@ use crate::shard::intent::Intent;
 use crate::shard::metrics::{Operation, ShardMetrics};
 use crate::shard::{
     Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
-    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardEvents,
-    ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
+    PresenceEntry, PresencePage, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError,
+    ShardEvents, ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
 };
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
@@ -209,6 +209,18 @@ impl Shard for MemoryShard {
         let channel = channel.clone();
         self.data(Operation::Presence, move |state, now| {
             state.presence(now, partition, &channel)
+        })
+    }
+
+    fn presence_page(
+        &self,
+        partition: Partition,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> ShardFuture<PresencePage> {
+        let channel = channel.clone();
+        self.data(Operation::Presence, move |state, now| {
+            state.presence_page(now, partition, &channel, limit)
         })
     }
 

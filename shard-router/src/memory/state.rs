@@ -27,7 +27,7 @@ use crate::partition::Partition;
 use crate::publication::{Publication, ShardMessage};
 use crate::safeguard::{Safeguard, holds};
 use crate::shard::{
-    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PublishOutcome,
+    Announcement, HistoryPage, HistoryRequest, PositionRequest, PresenceEntry, PresencePage, PublishOutcome,
     PublishRequest, ShardError, Suppressed,
 };
 use crate::topology::{DeploymentId, Generation, Incarnation};
@@ -248,6 +248,21 @@ impl MemoryState {
     ) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
         self.readable(partition)?;
         Ok(self.with_channel(partition, name, |channel, notes| channel.present(now, notes)))
+    }
+
+    /// Counts a channel's presence and reads some of it; see
+    /// [`Shard::presence_page`](crate::shard::Shard::presence_page).
+    pub fn presence_page(
+        &mut self,
+        now: Timestamp,
+        partition: Partition,
+        name: &ChannelName,
+        limit: usize,
+    ) -> Result<PresencePage, ShardError> {
+        self.readable(partition)?;
+        Ok(self.with_channel(partition, name, |channel, notes| {
+            channel.presence_page(now, limit, notes)
+        }))
     }
 
     /// Frees what expired in the partitions from `start` on, `count` at most; returns where to go on. Called

@@ -18,6 +18,7 @@ const DATA: &[&[&str]] = &[
     &["HEXISTS", "@", "f"],
     &["HGETALL", "@"],
     &["HINCRBY", "@", "f", "x"],
+    &["HLEN", "@"],
     &["HMGET", "@", "f"],
     &["HSET", "@", "f", "v", "g"],
     &["PERSIST", "@"],

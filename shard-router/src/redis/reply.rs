@@ -11,7 +11,7 @@ use metrics::Counter;
 use crate::fence::{FenceReply, OwnerRecord, OwnerState};
 use crate::publication::Publication;
 use crate::shard::envelope::{self, EnvelopeError};
-use crate::shard::{HistoryPage, PublishOutcome, ShardError, Suppressed};
+use crate::shard::{HistoryPage, PresencePage, PublishOutcome, ShardError, Suppressed};
 use crate::topology::{Generation, Token};
 
 /// The answer to a data script: its array. Nothing at all means that the partition is not served.
@@ -173,8 +173,24 @@ fn stream_entry(entry: Value, skipped: &Counter) -> Result<Option<Publication>, 
 
 /// Client and envelope in turn.
 pub(super) fn presence(value: Value, skipped: &Counter) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
+    members(answer(value)?.into_iter(), skipped)
+}
+
+/// How many there are, then client and envelope of some in turn.
+pub(super) fn presence_page(value: Value, skipped: &Counter) -> Result<PresencePage, ShardError> {
+    let mut values = answer(value)?.into_iter();
+    let total = values.next().unwrap_or(Value::Nil);
+    Ok(PresencePage {
+        total: usize::try_from(integer(&total)?).map_err(|_| malformed(&total))?,
+        members: members(values, skipped)?,
+    })
+}
+
+fn members(
+    mut fields: impl Iterator<Item = Value>,
+    skipped: &Counter,
+) -> Result<BTreeMap<String, ClientInfo>, ShardError> {
     let mut members = BTreeMap::new();
-    let mut fields = answer(value)?.into_iter();
     while let (Some(client), Some(envelope)) = (fields.next(), fields.next()) {
         if let Some(info) = understood(envelope::decode_member(bytes(&envelope)?), skipped) {
             members.insert(text(client)?, info);

@@ -15,7 +15,8 @@ use crate::partition::Partition;
 use crate::publication::Publication;
 use crate::shard::envelope;
 use crate::shard::{
-    Announcement, HistoryRange, HistoryRequest, PositionRequest, PresenceEntry, PublishRequest, StreamLimits,
+    Announcement, HistoryRange, HistoryRequest, MAX_PRESENCE_PAGE, PositionRequest, PresenceEntry,
+    PublishRequest, StreamLimits,
 };
 use crate::topology::{DeploymentId, Generation, Token};
 
@@ -47,6 +48,7 @@ static REMOVE_HISTORY: LazyLock<Script> = script!("prelude", "remove_history");
 static ENTER: LazyLock<Script> = script!("prelude", "members", "enter");
 static LEAVE: LazyLock<Script> = script!("prelude", "members", "leave");
 static PRESENCE: LazyLock<Script> = script!("prelude", "members", "presence");
+static PRESENCE_PAGE: LazyLock<Script> = script!("prelude", "members", "presence_page");
 static FENCE: LazyLock<Script> = script!("fence");
 static WIPE: LazyLock<Script> = script!("target", "wipe");
 static CLEAN: LazyLock<Script> = script!("clean");
@@ -60,7 +62,7 @@ static NOTE: LazyLock<Script> = script!("note");
 static REHEARSE: LazyLock<Script> = script!("rehearse");
 
 /// What a command lane needs.
-fn for_data() -> [&'static Script; 9] {
+fn for_data() -> [&'static Script; 10] {
     [
         &PUBLISH,
         &ANNOUNCE,
@@ -70,6 +72,7 @@ fn for_data() -> [&'static Script; 9] {
         &ENTER,
         &LEAVE,
         &PRESENCE,
+        &PRESENCE_PAGE,
         &REHEARSE,
     ]
 }
@@ -253,6 +256,12 @@ pub(super) fn leave(keys: &Keys, partition: Partition, channel: &str, client: &s
 
 pub(super) fn presence(keys: &Keys, partition: Partition, channel: &str) -> Cmd {
     call(&PRESENCE, &member_keys(keys, partition, channel))
+}
+
+pub(super) fn presence_page(keys: &Keys, partition: Partition, channel: &str, limit: usize) -> Cmd {
+    let mut command = call(&PRESENCE_PAGE, &member_keys(keys, partition, channel));
+    command.arg(limit.min(MAX_PRESENCE_PAGE));
+    command
 }
 
 pub(super) fn fence(keys: &Keys, partition: Partition, command: &FenceCommand) -> Cmd {

@@ -25,8 +25,8 @@ use crate::shard::intent::Intent;
 use crate::shard::metrics::{Operation, ShardMetrics};
 use crate::shard::{
     Announcement, CopyItem, CopyPart, CopyScope, DirtyPage, HistoryPage, HistoryRequest, PositionRequest,
-    PresenceEntry, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError, ShardEvents,
-    ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
+    PresenceEntry, PresencePage, Probe, PublishOutcome, PublishRequest, ScanCursor, Shard, ShardError,
+    ShardEvents, ShardFuture, ShardOptions, ShardStatus, ShardUsage, lane_of,
 };
 use crate::topology::{DeploymentId, Generation, Incarnation, ShardId, Token};
 
@@ -279,6 +279,19 @@ impl Shard for RedisShard {
         let skipped = self.metrics.undecodable.clone();
         self.call(Operation::Presence, partition, command, move |answer| {
             reply::presence(answer, &skipped)
+        })
+    }
+
+    fn presence_page(
+        &self,
+        partition: Partition,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> ShardFuture<PresencePage> {
+        let command = scripts::presence_page(&self.connector.keys, partition, channel, limit);
+        let skipped = self.metrics.undecodable.clone();
+        self.call(Operation::Presence, partition, command, move |answer| {
+            reply::presence_page(answer, &skipped)
         })
     }
 

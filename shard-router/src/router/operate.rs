@@ -12,7 +12,9 @@ use super::ways::may_ask_another;
 use super::{Core, Router, RouterError};
 use crate::audience::Audience;
 use crate::partition::Partition;
-use crate::shard::{Announcement, HistoryPage, HistoryRange, HistoryRequest, Shard, ShardFuture};
+use crate::shard::{
+    Announcement, HistoryPage, HistoryRange, HistoryRequest, PresencePage, Shard, ShardFuture,
+};
 
 /// Which part of a stream to read.
 #[derive(Clone, Debug)]
@@ -86,6 +88,22 @@ impl<A: Audience> Router<A> {
         let partition = Partition::of(channel);
         self.core
             .at_owner(partition, |shard| shard.presence(partition, channel))
+            .await
+    }
+
+    /// How many are present in a channel, and `limit` of them, a thousand at most.
+    ///
+    /// # Errors
+    ///
+    /// If the owner could not be asked.
+    pub async fn presence_page(
+        &self,
+        channel: &ChannelName,
+        limit: usize,
+    ) -> Result<PresencePage, RouterError> {
+        let partition = Partition::of(channel);
+        self.core
+            .at_owner(partition, |shard| shard.presence_page(partition, channel, limit))
             .await
     }
 

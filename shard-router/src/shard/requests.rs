@@ -1,5 +1,6 @@
 //! What is asked of a shard about channels, and what it answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,6 +148,18 @@ pub struct PositionRequest {
     /// The epoch to use if the stream has none or lost its continuity; unique for each request.
     pub new_epoch: Epoch,
 }
+
+/// Some of those who are present in a channel.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PresencePage {
+    /// How many are present.
+    pub total: usize,
+    /// Some of them, by client id; which ones is not said.
+    pub members: BTreeMap<String, ClientInfo>,
+}
+
+/// The most members that a [`PresencePage`] has.
+pub(crate) const MAX_PRESENCE_PAGE: usize = 1000;
 
 /// One client's presence in one channel.
 #[derive(Clone, Debug)]

@@ -84,6 +84,7 @@ on_both_worlds! {
     }
     presence::{
         members_come_and_go,
+        of_a_crowd_some_are_told_and_how_many_there_are,
         members_expire_one_by_one,
         a_refresh_keeps_and_replaces,
         batches_are_answered_one_by_one,

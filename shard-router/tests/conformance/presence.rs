@@ -1,9 +1,10 @@
 //! Presence: who is in a channel.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use campanile_common::message::ClientInfo;
-use campanile_shard_router::shard::{PresenceEntry, ShardError};
+use campanile_shard_router::shard::{PresenceEntry, PresencePage, ShardError};
 
 use crate::gateway::{Channel, Gateway, channels_apart, info};
 use crate::world::World;
@@ -62,6 +63,36 @@ pub async fn members_come_and_go(world: impl World) {
             .unwrap();
     }
     assert_eq!(present(&gateway, &channel).await, ["a", "c"]);
+}
+
+pub async fn of_a_crowd_some_are_told_and_how_many_there_are(world: impl World) {
+    let channel = Channel::new("room");
+    let gateway = world.gateway();
+    gateway.open_for(&channel).await;
+    let page = async |limit| {
+        let page = gateway
+            .shard
+            .presence_page(channel.partition, &channel.name, limit);
+        page.await.unwrap()
+    };
+    assert_eq!(page(3).await, PresencePage::default());
+    let crowd = |numbers: Range<u32>, ttl| {
+        let member = |number| entry(&channel, info(&format!("client-{number}")), ttl);
+        numbers.map(member).collect()
+    };
+    let short = Duration::from_millis(200);
+    enter(&gateway, crowd(0..1200, MINUTE)).await;
+    enter(&gateway, crowd(1200..1205, short)).await;
+    world.pass(short).await;
+    for (limit, told) in [(0, 0), (3, 3), (999, 999), (1_000_000, 1000)] {
+        let page = page(limit).await;
+        assert_eq!((page.total, page.members.len()), (1200, told));
+        assert!(
+            page.members
+                .iter()
+                .all(|(client, member)| *member == info(client))
+        );
+    }
 }
 
 pub async fn members_expire_one_by_one(world: impl World) {

@@ -13,7 +13,9 @@ use campanile_common::{Epoch, Offset, Position, Timestamp};
 use super::dirty::Notes;
 use super::publication_cost;
 use crate::publication::Publication;
-use crate::shard::{HistoryRange, IdempotencyKey, PublishRequest, StreamLimits, Version};
+use crate::shard::{
+    HistoryRange, IdempotencyKey, MAX_PRESENCE_PAGE, PresencePage, PublishRequest, StreamLimits, Version,
+};
 use crate::topology::Generation;
 
 /// What a channel's position costs, roughly: the entry in the map with its name, and the channel itself.
@@ -274,11 +276,33 @@ impl Channel {
 
     /// Who is present; those whose time is over are dropped.
     pub(super) fn present(&mut self, now: Timestamp, notes: &mut Notes<'_>) -> BTreeMap<String, ClientInfo> {
+        self.drop_late(now, notes);
+        self.members(usize::MAX)
+    }
+
+    /// How many are present, and at most `limit` of them; those whose time is over are dropped.
+    pub(super) fn presence_page(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+        notes: &mut Notes<'_>,
+    ) -> PresencePage {
+        self.drop_late(now, notes);
+        PresencePage {
+            total: self.presence.len(),
+            members: self.members(limit.min(MAX_PRESENCE_PAGE)),
+        }
+    }
+
+    fn drop_late(&mut self, now: Timestamp, notes: &mut Notes<'_>) {
         let late = self.presence.iter().filter(|(_, present)| present.due <= now);
         for client in late.map(|(client, _)| client.clone()).collect::<Vec<_>>() {
             self.leave(&client, notes);
         }
-        let live = self.presence.iter();
+    }
+
+    fn members(&self, limit: usize) -> BTreeMap<String, ClientInfo> {
+        let live = self.presence.iter().take(limit);
         live.map(|(client, present)| (client.clone(), present.info.clone()))
             .collect()
     }
