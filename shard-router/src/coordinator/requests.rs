@@ -39,13 +39,18 @@ pub enum SubmitError {
     /// Others changed the topology each time.
     #[error("the topology is being changed by others; try again")]
     Contended,
+    /// The topology is not the one any more that the plan was made on.
+    #[error(
+        "the shards have changed since this plan was made: nothing was done; look at the plan as it is now"
+    )]
+    Outdated,
 }
 
 impl SubmitError {
     /// Whether the same request will be refused again as long as nothing else changes.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::Unfit(_))
+        matches!(self, Self::Refused(_) | Self::Unfit(_) | Self::Outdated)
     }
 }
 
@@ -104,13 +109,29 @@ impl ShardRequests {
     pub async fn submit(&self, request: &ShardRequest) -> Result<Planned, SubmitError> {
         for _ in 0..ATTEMPTS {
             let topology = self.read().await?;
-            let mut next = self.decide(&topology, request).await?;
-            next.wanted = None;
-            if self.store.compare_and_set(Some(&topology), &next).await? {
-                return Ok(self.planned(&topology, &next, next.generation).await);
+            if let Some(planned) = self.attempt(&topology, request).await? {
+                return Ok(planned);
             }
         }
         Err(SubmitError::Contended)
+    }
+
+    /// The same for whoever has seen a plan made on `generation`: what is carried out is that plan or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::submit`]; [`SubmitError::Outdated`] if the topology is another one by now.
+    pub async fn submit_planned(
+        &self,
+        request: &ShardRequest,
+        generation: Generation,
+    ) -> Result<Planned, SubmitError> {
+        let topology = self.read().await?;
+        if topology.generation != generation {
+            return Err(SubmitError::Outdated);
+        }
+        let planned = self.attempt(&topology, request).await?;
+        planned.ok_or(SubmitError::Outdated)
     }
 
     /// Notes the whole shard list that is wanted from now on; the coordinator brings it about when nothing else is
@@ -135,6 +156,20 @@ impl ShardRequests {
 
     async fn read(&self) -> Result<Topology, SubmitError> {
         self.store.read().await?.ok_or(SubmitError::NoTopology)
+    }
+
+    /// Changes `topology` as requested; `None`: it is not the stored one any more.
+    async fn attempt(
+        &self,
+        topology: &Topology,
+        request: &ShardRequest,
+    ) -> Result<Option<Planned>, SubmitError> {
+        let mut next = self.decide(topology, request).await?;
+        next.wanted = None;
+        if !self.store.compare_and_set(Some(topology), &next).await? {
+            return Ok(None);
+        }
+        Ok(Some(self.planned(topology, &next, next.generation).await))
     }
 
     async fn decide(&self, topology: &Topology, request: &ShardRequest) -> Result<Topology, SubmitError> {

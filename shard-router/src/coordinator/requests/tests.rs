@@ -226,6 +226,32 @@ async fn one_who_is_always_overtaken_gives_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_plan_that_was_seen_is_carried_out_or_none() {
+    let world = World::new().await;
+    let seen = world.requests.plan(Some(&add(3))).await.unwrap();
+    raise(&world.store);
+    let late = world.requests.submit_planned(&add(3), seen.generation).await;
+    assert!(matches!(late, Err(SubmitError::Outdated)), "{late:?}");
+    let seen = world.requests.plan(Some(&add(3))).await.unwrap();
+    // Somebody comes between the reading of the document and the writing.
+    let overtaken = world.contended(1).submit_planned(&add(3), seen.generation).await;
+    assert!(matches!(overtaken, Err(SubmitError::Outdated)), "{overtaken:?}");
+    assert!(!world.topology().await.shards.contains_key(&id(3)));
+
+    let seen = world.requests.plan(Some(&add(3))).await.unwrap();
+    let done = world
+        .requests
+        .submit_planned(&add(3), seen.generation)
+        .await
+        .unwrap();
+    assert_eq!(
+        (done.generation, &done.summary),
+        (seen.generation.next(), &seen.summary)
+    );
+    assert!(world.topology().await.shards.contains_key(&id(3)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_is_noted_once_and_given_up_for_a_request() {
     let world = World::new().await;
     let list = BTreeMap::from([(id(1), wanted()), (id(2), wanted()), (id(3), wanted())]);
