@@ -12,12 +12,15 @@
 //! * `message`: what gateways say to each other, versioned.
 //! * `local`: what a gateway does with its own connections.
 //! * `pending`: who waits for which answers.
-//! * `survey`: which channels are the largest and the busiest.
+//! * `survey`: which channels are the largest and the busiest; `selection`: how they are found.
+//! * `walks`: what takes a look at all channels, and waits for its turn.
 
 mod local;
 mod message;
 mod pending;
+mod selection;
 mod survey;
+mod walks;
 
 #[cfg(test)]
 mod tests;
@@ -35,14 +38,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use campanile_shard_router::store::{GatewayId, StoreError, TopologyStore};
 use metrics::{Counter, counter, describe_counter};
-use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use local::Task;
 use message::Envelope;
 use pending::{Pending, Waiting};
-use survey::Looks;
+use walks::{Walks, Wanted};
 
 /// The answers of all live gateways.
 pub type Answers = BTreeMap<GatewayId, Answer>;
@@ -68,6 +71,7 @@ const LEADER_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Cluster {
     shared: Arc<Shared>,
     listener: JoinHandle<()>,
+    walker: JoinHandle<()>,
 }
 
 struct Shared {
@@ -75,8 +79,7 @@ struct Shared {
     store: Arc<dyn TopologyStore>,
     local: Arc<dyn LocalGateway>,
     pending: Pending,
-    /// What surveys of the channels are compared with.
-    looks: Mutex<Looks>,
+    walks: Walks,
     timeout: Duration,
     unanswered: Counter,
     unreadable: Counter,
@@ -100,18 +103,22 @@ impl Cluster {
             "campanile_cluster_unreadable_total",
             "Messages of other gateways that were not understood; another release may have sent them"
         );
+        let (walks, wanted) = Walks::new();
         let shared = Arc::new(Shared {
             gateway,
             store,
             local,
             pending: Pending::default(),
-            looks: Mutex::default(),
+            walks,
             timeout,
             unanswered: counter!("campanile_cluster_unanswered_total"),
             unreadable: counter!("campanile_cluster_unreadable_total"),
         });
-        let listener = tokio::spawn(listen(Arc::clone(&shared)));
-        Self { shared, listener }
+        Self {
+            listener: tokio::spawn(listen(Arc::clone(&shared))),
+            walker: tokio::spawn(walks::take_all(Arc::clone(&shared), wanted)),
+            shared,
+        }
     }
 
     /// Has `command` carried out by every live gateway, this one included.
@@ -151,6 +158,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.listener.abort();
+        self.walker.abort();
     }
 }
 
@@ -204,21 +212,28 @@ impl Shared {
 
     async fn receive(&self, message: &[u8]) {
         match Envelope::decode(message) {
-            Ok(Envelope::Request { id, from, command }) => {
-                let answer = Envelope::Answer {
-                    id,
-                    from: self.gateway.clone(),
-                    answer: local::carry_out(self.local.as_ref(), &self.looks, command),
-                };
-                if let Err(error) = self.store.send(&from, answer.encode()).await {
-                    tracing::warn!(to = %from.0, %error, "cannot answer another gateway");
+            Ok(Envelope::Request { id, from, command }) => match local::carry_out(&*self.local, command) {
+                Task::Quick(answer) => {
+                    let answer = Envelope::Answer {
+                        id,
+                        from: self.gateway.clone(),
+                        answer,
+                    };
+                    self.answer(&from, answer.encode()).await;
                 }
-            }
+                Task::Walk(walk) => self.walks.add(Wanted { id, from, walk }),
+            },
             Ok(Envelope::Answer { id, from, answer }) => self.pending.resolve(id, from, answer),
             Err(error) => {
                 self.unreadable.increment(1);
                 tracing::warn!(%error, "a message of another gateway is not understood");
             }
+        }
+    }
+
+    async fn answer(&self, to: &GatewayId, answer: Bytes) {
+        if let Err(error) = self.store.send(to, answer).await {
+            tracing::warn!(to = %to.0, %error, "cannot answer another gateway");
         }
     }
 }
@@ -249,17 +264,9 @@ async fn listen(shared: Arc<Shared>) {
     }
 }
 
-/// How often something is forgotten that nobody has asked for again.
-const FORGETTING: Duration = Duration::from_secs(60);
-
 async fn serve(shared: &Shared, messages: &mut mpsc::Receiver<Bytes>) {
-    loop {
-        match timeout(FORGETTING, messages.recv()).await {
-            Ok(Some(message)) => shared.receive(&message).await,
-            Ok(None) => return,
-            Err(_) => {}
-        }
-        shared.looks.lock().forget_old(Instant::now());
+    while let Some(message) = messages.recv().await {
+        shared.receive(&message).await;
     }
 }
 

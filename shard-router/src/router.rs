@@ -275,16 +275,15 @@ impl<A: Audience> Router<A> {
         self.core.lines.waiting_bytes()
     }
 
-    /// A snapshot of the channels that have local subscribers.
-    #[must_use]
-    pub fn channels(&self) -> Vec<(ChannelName, A::Members)> {
-        self.core.channels.occupied()
-    }
-
-    /// The same with the position up to which each channel has been delivered, where it keeps a stream and that is known.
-    #[must_use]
-    pub fn standings(&self) -> Vec<(ChannelName, A::Members, Option<Position>)> {
-        self.core.channels.standings()
+    /// Goes through the channels that have local subscribers. `look` sees the subscribers of each, and the position up to
+    /// which it has been delivered, where it keeps a stream and that is known; it is called under the channel's lock and must be
+    /// short. What it gives goes to `visit`. Takes as long as there are channels: not for a thread that serves connections.
+    pub fn visit_channels<R>(
+        &self,
+        look: impl Fn(&A::Members, Option<&Position>) -> R,
+        visit: impl FnMut(&ChannelName, R),
+    ) {
+        self.core.channels.visit(look, visit);
     }
 
     /// Ends all tasks and closes all shards. What still waits gets an error; later calls fail.

@@ -9,7 +9,7 @@ use campanile_shard_router::audience::Audience;
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::publication::Publication;
 use campanile_shard_router::router::{HistoryQuery, RouterError};
-use campanile_shard_router::shard::{HistoryPage, StreamLimits};
+use campanile_shard_router::shard::{HistoryPage, PresencePage, StreamLimits};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, OptionFuture};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use super::{Api, ApiError, Method};
 /// Publications shown at most.
 const SHOWN_PUBLICATIONS: u32 = 20;
 
-/// Clients shown at most.
+/// Clients read and shown at most: a channel may have a million.
 const SHOWN_CLIENTS: usize = 100;
 
 /// Bytes shown of a payload at most.
@@ -93,8 +93,11 @@ pub(super) struct PublicationReport {
 #[derive(Clone, Debug, Serialize)]
 pub struct PresenceReport {
     clients: usize,
-    users: usize,
-    /// Some of them.
+    /// Different users among them; nothing where not all clients were read.
+    users: Option<usize>,
+    /// How many clients are read and shown at most.
+    most: usize,
+    /// Those that were read.
     shown: Vec<ClientReport>,
 }
 
@@ -111,7 +114,9 @@ impl<A: Audience> ChannelCalls for Api<A> {
             let channels = self.channels.get();
             let (channel, options) = super::channel(&channels, &channel)?;
             let stream = options.stream().map(|limits| self.read_stream(&channel, limits));
-            let presence = options.presence.then(|| self.router.presence(&channel));
+            let presence = options
+                .presence
+                .then(|| self.router.presence_page(&channel, SHOWN_CLIENTS));
             let (stream, presence) = tokio::join!(OptionFuture::from(stream), OptionFuture::from(presence));
             Ok(ChannelReport {
                 partition: Partition::of(&channel).index(),
@@ -189,17 +194,20 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(whole).into_owned()
 }
 
-impl From<BTreeMap<String, ClientInfo>> for PresenceReport {
-    fn from(present: BTreeMap<String, ClientInfo>) -> Self {
-        let users: BTreeSet<&str> = present.values().map(|info| info.user.as_str()).collect();
-        let client = |(client, info): (&String, &ClientInfo)| ClientReport {
-            client: client.clone(),
-            user: info.user.clone(),
+impl From<PresencePage> for PresenceReport {
+    fn from(page: PresencePage) -> Self {
+        let users: BTreeSet<&str> = page.members.values().map(|info| info.user.as_str()).collect();
+        let all_are_read = page.members.len() >= page.total;
+        let users = all_are_read.then_some(users.len());
+        let client = |(client, info): (String, ClientInfo)| ClientReport {
+            client,
+            user: info.user,
         };
         Self {
-            clients: present.len(),
-            users: users.len(),
-            shown: present.iter().take(SHOWN_CLIENTS).map(client).collect(),
+            clients: page.total,
+            users,
+            most: SHOWN_CLIENTS,
+            shown: page.members.into_iter().map(client).collect(),
         }
     }
 }

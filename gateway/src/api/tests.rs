@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use campanile_common::ChannelName;
+use campanile_common::message::ClientInfo;
 use campanile_shard_router::audience::{Audience, Event};
 use campanile_shard_router::coordinator::{Coordinator, CoordinatorOptions, CoordinatorParts, ShardSource};
 use campanile_shard_router::memory::MemoryFactory;
@@ -18,9 +19,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tower::Service as _;
 
-use super::Api;
+use super::{Api, ChannelCalls as _};
 use crate::clock::Clock;
-use crate::cluster::{Cluster, Leading, LocalGateway, NodeInfo, Target};
+use crate::cluster::{Cluster, Leading, LocalGateway, NodeInfo, Standing, Target};
 use crate::config::options::{ChannelOptions, NamespaceOptions, SecretKey};
 use crate::config::{ApiAccess, ApiOptions, ErrorMode, ManagedBy};
 use crate::session::ServerCommand;
@@ -61,11 +62,14 @@ impl LocalGateway for Connections {
         1
     }
 
-    fn channels(&self) -> Vec<(ChannelName, usize)> {
-        vec![
-            (ChannelName::from_trusted("chat:1"), 2),
-            (ChannelName::from_trusted("news:1"), 5),
-        ]
+    fn visit_channels(&self, visit: &mut dyn FnMut(Standing)) {
+        for (name, subscribers) in [("chat:1", 2), ("news:1", 5)] {
+            visit(Standing {
+                channel: ChannelName::from_trusted(name),
+                subscribers,
+                delivered: None,
+            });
+        }
     }
 
     fn info(&self) -> NodeInfo {
@@ -84,6 +88,7 @@ impl LocalGateway for Connections {
 /// A gateway with nothing but its API.
 struct World {
     routes: axum::Router,
+    api: Arc<Api<Nobody>>,
     connections: Arc<Connections>,
     /// The shards that its methods about shards are about.
     shards: Arc<Fake>,
@@ -135,7 +140,13 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let (shards, fake) = testing::admin(managed_by);
-        let api = Api::new(router, Arc::new(cluster), shards, channels(), Clock::start());
+        let api = Arc::new(Api::new(
+            router,
+            Arc::new(cluster),
+            shards,
+            channels(),
+            Clock::start(),
+        ));
         let options = ApiOptions {
             prefix: "/api".to_owned(),
             access: ApiAccess::Key(SecretKey::new(KEY.as_bytes()).unwrap()),
@@ -143,7 +154,8 @@ impl World {
             body_limit: 64 * 1024,
         };
         Self {
-            routes: Arc::new(api).routes(&options, options.access.clone().into()),
+            routes: api.routes(&options, options.access.clone().into()),
+            api,
             connections,
             shards: fake,
             _coordinator: coordinator,
@@ -333,6 +345,37 @@ async fn presence_of_an_empty_channel_is_empty() {
     );
     let stats = world.ok("presence_stats", json!({"channel": "chat:1"})).await;
     assert_eq!(stats, json!({"num_clients": 0, "num_users": 0}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_looks_at_a_crowded_channel_is_told_of_some_and_of_how_many() {
+    let world = World::new().await;
+    let channel = ChannelName::from_trusted("chat:1");
+    let look = async || {
+        let report = world.api.inspect(channel.as_str().to_owned()).await.unwrap();
+        serde_json::to_value(report).unwrap()["presence"]["read"].clone()
+    };
+    for number in 0..150 {
+        let info = ClientInfo {
+            client: format!("client-{number:03}"),
+            user: format!("user-{}", number % 7),
+            ..ClientInfo::default()
+        };
+        world.api.router.enter(&channel, Arc::new(info)).await.unwrap();
+    }
+    let crowd = look().await;
+    assert_eq!(
+        (&crowd["clients"], &crowd["users"], &crowd["most"]),
+        (&json!(150), &Value::Null, &json!(100))
+    );
+    assert_eq!(crowd["shown"].as_array().unwrap().len(), 100);
+    for number in 0..60 {
+        let client = format!("client-{number:03}");
+        world.api.router.leave(&channel, &client).await.unwrap();
+    }
+    let rest = look().await;
+    assert_eq!((&rest["clients"], &rest["users"]), (&json!(90), &json!(7)));
+    assert_eq!(rest["shown"].as_array().unwrap().len(), 90);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,9 @@
 //! What a gateway does with its own connections when another (or itself) asks.
 
-use campanile_common::ChannelName;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::message::{Answer, ChannelCounts, Command, Leading, NodeInfo};
-use super::survey::{Looks, Standing, Survey};
+use super::survey::{Looks, Standing};
 use crate::session::ServerCommand;
 
 /// The connections of this gateway, as the cluster's commands see them.
@@ -13,21 +11,10 @@ pub trait LocalGateway: Send + Sync + 'static {
     /// Does `command` to each connection that `target` means; how many these are.
     fn command(&self, target: &Target, command: ServerCommand) -> usize;
 
-    /// Channels that have subscribers here, and how many.
-    fn channels(&self) -> Vec<(ChannelName, usize)>;
+    /// Shows every channel that has subscribers here. Takes as long as there are channels.
+    fn visit_channels(&self, visit: &mut dyn FnMut(Standing));
 
-    /// The same with how far their streams are.
-    fn standings(&self) -> Vec<Standing> {
-        let channels = self.channels().into_iter();
-        let standing = |(channel, subscribers)| Standing {
-            channel,
-            subscribers,
-            delivered: None,
-        };
-        channels.map(standing).collect()
-    }
-
-    /// What there is to say about this gateway.
+    /// What there is to say about this gateway. Takes as long as there are channels.
     fn info(&self) -> NodeInfo;
 
     /// What it knows as the gateway that coordinates; `None`: another one does.
@@ -54,8 +41,27 @@ const MAX_CHANNELS: usize = 100_000;
 /// The longest list of channels that is given to whoever wants the largest.
 const MAX_LARGEST: usize = 1000;
 
-/// Does what is asked.
-pub(super) fn carry_out(local: &dyn LocalGateway, looks: &Mutex<Looks>, command: Command) -> Answer {
+/// What is asked for.
+pub(super) enum Task {
+    /// Something that is done at once.
+    Quick(Answer),
+    /// Something for which all channels are looked at.
+    Walk(Walk),
+}
+
+/// What is looked for among all channels.
+#[derive(Debug)]
+pub(super) enum Walk {
+    /// All that match the pattern.
+    Channels(String),
+    /// As many of those that match it, the largest and the busiest.
+    Survey(String, usize),
+    /// How many there are, and what else there is to say.
+    Info,
+}
+
+/// Does what is asked, unless it takes long.
+pub(super) fn carry_out(local: &dyn LocalGateway, command: Command) -> Task {
     let (target, command) = match command {
         Command::Disconnect { target, code, reason } => {
             let disconnect = campanile_common::Disconnect::new(code, reason);
@@ -72,37 +78,50 @@ pub(super) fn carry_out(local: &dyn LocalGateway, looks: &Mutex<Looks>, command:
         }
         Command::Subscribe { target, subscription } => (target, subscription.into()),
         Command::Refresh { target, refresh } => (target, ServerCommand::Refresh(refresh.into())),
-        Command::Channels { pattern, largest: 0 } => return channels(local, &pattern),
-        Command::Channels { pattern, largest } => {
-            return Answer::Survey(survey(local, looks, &pattern, largest));
-        }
-        Command::Info => return Answer::Info(local.info()),
-        Command::Lead => return Answer::Lead(local.leading()),
+        Command::Channels { pattern, largest: 0 } => return Task::Walk(Walk::Channels(pattern)),
+        Command::Channels { pattern, largest } => return Task::Walk(Walk::Survey(pattern, largest)),
+        Command::Info => return Task::Walk(Walk::Info),
+        Command::Lead => return Task::Quick(Answer::Lead(local.leading())),
     };
-    Answer::Done {
+    Task::Quick(Answer::Done {
         connections: local.command(&target, command),
+    })
+}
+
+impl Walk {
+    /// Looks at all channels, which is not for a thread that serves connections.
+    pub(super) fn take(&self, local: &dyn LocalGateway, looks: &mut Looks) -> Answer {
+        match self {
+            Self::Channels(pattern) => channels(local, pattern),
+            Self::Survey(pattern, largest) => {
+                let mut survey = looks.begin(Instant::now(), (*largest).min(MAX_LARGEST));
+                local.visit_channels(&mut |standing| {
+                    let is_wanted = is_meant(pattern, &standing.channel);
+                    survey.see(standing, is_wanted);
+                });
+                Answer::Survey(survey.finish())
+            }
+            Self::Info => Answer::Info(local.info()),
+        }
     }
 }
 
 fn channels(local: &dyn LocalGateway, pattern: &str) -> Answer {
-    let channels = local.channels().into_iter();
-    let matching: ChannelCounts = channels
-        .filter(|(channel, _)| pattern.is_empty() || matches(pattern, channel))
-        .map(|(channel, count)| (channel.as_str().to_owned(), count))
-        .take(MAX_CHANNELS + 1)
-        .collect();
-    if matching.len() > MAX_CHANNELS {
+    let mut found = ChannelCounts::new();
+    local.visit_channels(&mut |standing| {
+        if found.len() <= MAX_CHANNELS && is_meant(pattern, &standing.channel) {
+            found.insert(standing.channel.as_str().to_owned(), standing.subscribers);
+        }
+    });
+    if found.len() > MAX_CHANNELS {
         Answer::TooMuch
     } else {
-        Answer::Channels(matching)
+        Answer::Channels(found)
     }
 }
 
-fn survey(local: &dyn LocalGateway, looks: &Mutex<Looks>, pattern: &str, largest: usize) -> Survey {
-    let standings = local.standings();
-    let count = largest.min(MAX_LARGEST);
-    let wanted = |channel: &str| pattern.is_empty() || matches(pattern, channel);
-    looks.lock().survey(Instant::now(), &standings, count, wanted)
+fn is_meant(pattern: &str, channel: &str) -> bool {
+    pattern.is_empty() || matches(pattern, channel)
 }
 
 /// Whether `text` is what `pattern` says: `*` stands for any text, `?` for one character.

@@ -3,13 +3,14 @@
 //! The rate of a channel is how far its stream has grown between two looks. That costs nothing while channels are delivered, counts
 //! what everybody has published, and is not known of channels that keep no stream.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use campanile_common::{ChannelName, Position};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use super::selection::Selection;
 
 /// Streams whose positions are remembered from one look to the next, some 60 bytes each. Of others no rate is known.
 const MAX_REMEMBERED: usize = 50_000;
@@ -31,15 +32,25 @@ pub struct Survey {
 }
 
 /// One channel with subscribers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChannelSample {
     /// Its name.
-    pub channel: String,
+    pub channel: ChannelName,
     /// How many.
     pub subscribers: usize,
     /// Publications a second; `None`: not known.
     pub rate: Option<f64>,
+}
+
+impl Default for ChannelSample {
+    fn default() -> Self {
+        Self {
+            channel: ChannelName::from_trusted(""),
+            subscribers: 0,
+            rate: None,
+        }
+    }
 }
 
 /// A channel with subscribers, as a gateway has it.
@@ -67,31 +78,31 @@ struct Look {
     delivered: HashMap<ChannelName, Position>,
 }
 
+/// A look at all channels, one after another.
+pub(super) struct Surveying<'a> {
+    looks: &'a mut Looks,
+    began: Instant,
+    /// Whether the next looks are compared with this one.
+    remembers: bool,
+    selection: Selection,
+}
+
 impl Looks {
-    /// Looks at `standings`: the `count` largest and the `count` busiest of those that are `wanted`.
-    pub(super) fn survey(
-        &mut self,
-        now: Instant,
-        standings: &[Standing],
-        count: usize,
-        wanted: impl Fn(&str) -> bool,
-    ) -> Survey {
-        if self.latest.age(now).is_none_or(|age| age >= LEAST_INTERVAL) {
-            self.before = std::mem::replace(&mut self.latest, Look::new(now, standings));
+    /// Begins to look for the `count` largest and the `count` busiest.
+    pub(super) fn begin(&mut self, now: Instant, count: usize) -> Surveying<'_> {
+        let remembers = self.latest.age(now).is_none_or(|age| age >= LEAST_INTERVAL);
+        if remembers {
+            let latest = Look {
+                taken: Some(now),
+                ..Look::default()
+            };
+            self.before = std::mem::replace(&mut self.latest, latest);
         }
-        let sample = |standing: &Standing| ChannelSample {
-            channel: standing.channel.as_str().to_owned(),
-            subscribers: standing.subscribers,
-            rate: self.before.rate(now, standing),
-        };
-        let wanted: Vec<ChannelSample> = standings
-            .iter()
-            .filter(|standing| wanted(standing.channel.as_str()))
-            .map(sample)
-            .collect();
-        Survey {
-            total: wanted.len(),
-            channels: largest_and_busiest(wanted, count),
+        Surveying {
+            looks: self,
+            began: now,
+            remembers,
+            selection: Selection::new(count),
         }
     }
 
@@ -103,18 +114,35 @@ impl Looks {
     }
 }
 
-impl Look {
-    fn new(now: Instant, standings: &[Standing]) -> Self {
-        let delivered = standings.iter().filter_map(|standing| {
-            let position = standing.delivered.clone()?;
-            Some((standing.channel.clone(), position))
-        });
-        Self {
-            taken: Some(now),
-            delivered: delivered.take(MAX_REMEMBERED).collect(),
+impl Surveying<'_> {
+    /// Looks at one channel, which is one of those that are looked for or is not.
+    pub(super) fn see(&mut self, standing: Standing, is_wanted: bool) {
+        if is_wanted {
+            self.selection.add(ChannelSample {
+                rate: self.looks.before.rate(self.began, &standing),
+                channel: standing.channel.clone(),
+                subscribers: standing.subscribers,
+            });
+        }
+        let known = &mut self.looks.latest.delivered;
+        if let Some(position) = standing.delivered
+            && self.remembers
+            && known.len() < MAX_REMEMBERED
+        {
+            known.insert(standing.channel, position);
         }
     }
 
+    /// What was found.
+    pub(super) fn finish(self) -> Survey {
+        Survey {
+            total: self.selection.seen(),
+            channels: self.selection.finish(),
+        }
+    }
+}
+
+impl Look {
     fn age(&self, now: Instant) -> Option<Duration> {
         self.taken.map(|taken| now.saturating_duration_since(taken))
     }
@@ -139,7 +167,7 @@ impl Survey {
     #[must_use]
     pub fn merge(surveys: impl IntoIterator<Item = Self>, count: usize) -> Self {
         let mut total = 0;
-        let mut merged: BTreeMap<String, ChannelSample> = BTreeMap::new();
+        let mut merged: BTreeMap<ChannelName, ChannelSample> = BTreeMap::new();
         for survey in surveys {
             total = total.max(survey.total);
             for sample in survey.channels {
@@ -152,46 +180,13 @@ impl Survey {
                 };
             }
         }
+        let mut selection = Selection::new(count);
+        merged.into_values().for_each(|sample| selection.add(sample));
         Self {
-            total: total.max(merged.len()),
-            channels: largest_and_busiest(merged.into_values().collect(), count),
+            total: total.max(selection.seen()),
+            channels: selection.finish(),
         }
     }
-}
-
-/// The `count` with the most subscribers and the `count` with the highest rates, the former first.
-fn largest_and_busiest(mut samples: Vec<ChannelSample>, count: usize) -> Vec<ChannelSample> {
-    order(&mut samples, count, |one, other| {
-        other.subscribers.cmp(&one.subscribers)
-    });
-    if samples.len() <= count {
-        return samples;
-    }
-    let mut rest = samples.split_off(count);
-    rest.retain(|sample| sample.rate.is_some_and(|rate| rate > 0.0));
-    order(&mut rest, count, |one, other| {
-        let rate = |sample: &ChannelSample| sample.rate.unwrap_or_default();
-        rate(other).total_cmp(&rate(one))
-    });
-    rest.truncate(count);
-    samples.extend(rest);
-    samples
-}
-
-/// Brings the first `count` of an order to the front, sorted; equal ones by name, so that lists do not flicker.
-fn order(
-    samples: &mut [ChannelSample],
-    count: usize,
-    compare: impl Fn(&ChannelSample, &ChannelSample) -> Ordering,
-) {
-    let compare = |one: &ChannelSample, other: &ChannelSample| {
-        compare(one, other).then_with(|| one.channel.cmp(&other.channel))
-    };
-    if samples.len() > count {
-        samples.select_nth_unstable_by(count, compare);
-    }
-    let sorted = samples.len().min(count);
-    samples[..sorted].sort_unstable_by(compare);
 }
 
 #[cfg(test)]
@@ -219,12 +214,26 @@ mod tests {
         *BEGAN + Duration::from_millis(millis)
     }
 
+    /// Looks at all of them.
+    fn survey<'a>(
+        looks: &mut Looks,
+        now: Instant,
+        standings: impl IntoIterator<Item = &'a Standing>,
+        count: usize,
+    ) -> Survey {
+        let mut survey = looks.begin(now, count);
+        for standing in standings {
+            survey.see(standing.clone(), true);
+        }
+        survey.finish()
+    }
+
     fn names(survey: &Survey) -> Vec<&str> {
         survey.channels.iter().map(|it| it.channel.as_str()).collect()
     }
 
     fn rate(survey: &Survey, channel: &str) -> Option<f64> {
-        let found = survey.channels.iter().find(|it| it.channel == channel);
+        let found = survey.channels.iter().find(|it| it.channel.as_str() == channel);
         found.and_then(|sample| sample.rate)
     }
 
@@ -233,7 +242,7 @@ mod tests {
         let mut looks = Looks::default();
         let look = |looks: &mut Looks, now, offset| {
             let standings = [standing("a", 1, Some(offset)), standing("b", 1, None)];
-            looks.survey(now, &standings, 10, |_| true)
+            survey(looks, now, &standings, 10)
         };
         let first = look(&mut looks, at(0), 100);
         assert_eq!(rate(&first, "a"), None, "there is nothing to compare with");
@@ -254,14 +263,14 @@ mod tests {
     #[test]
     fn a_new_epoch_is_not_compared_with_an_old_one() {
         let mut looks = Looks::default();
-        looks.survey(at(0), &[standing("a", 1, Some(7))], 10, |_| true);
+        survey(&mut looks, at(0), &[standing("a", 1, Some(7))], 10);
         let mut renewed = standing("a", 1, Some(9));
         renewed.delivered.as_mut().unwrap().epoch = Epoch::new("f");
-        let survey = looks.survey(at(1000), &[renewed], 10, |_| true);
-        assert_eq!(rate(&survey, "a"), None);
-        looks.survey(at(2000), &[standing("a", 1, Some(9))], 10, |_| true);
-        let survey = looks.survey(at(3000), &[standing("a", 1, Some(3))], 10, |_| true);
-        assert_eq!(rate(&survey, "a"), None, "it went back");
+        let told = survey(&mut looks, at(1000), &[renewed], 10);
+        assert_eq!(rate(&told, "a"), None);
+        survey(&mut looks, at(2000), &[standing("a", 1, Some(9))], 10);
+        let told = survey(&mut looks, at(3000), &[standing("a", 1, Some(3))], 10);
+        assert_eq!(rate(&told, "a"), None, "it went back");
     }
 
     #[test]
@@ -277,18 +286,25 @@ mod tests {
                 standing("chatty", 1, Some(grown * 5)),
             ]
         };
-        looks.survey(at(0), &standings(0), 2, |_| true);
-        let survey = looks.survey(at(1000), &standings(1), 2, |_| true);
-        assert_eq!(names(&survey), ["larger", "large", "busy", "chatty"]);
-        assert_eq!(survey.total, 6);
-        let survey = looks.survey(at(2000), &standings(1), 2, |name| name.contains('q'));
-        assert_eq!((names(&survey), survey.total), (vec!["quiet"], 1));
+        survey(&mut looks, at(0), &standings(0), 2);
+        let told = survey(&mut looks, at(1000), &standings(1), 2);
+        assert_eq!(names(&told), ["larger", "large", "busy", "chatty"]);
+        assert_eq!(told.total, 6);
+        let mut quiet = looks.begin(at(2000), 2);
+        for standing in standings(1) {
+            let is_wanted = standing.channel.as_str().contains('q');
+            quiet.see(standing, is_wanted);
+        }
+        let told = quiet.finish();
+        assert_eq!((names(&told), told.total), (vec!["quiet"], 1));
+        let told = survey(&mut looks, at(3000), &standings(2), 2);
+        assert_eq!(rate(&told, "busy"), Some(50.0), "also of what was not looked for");
     }
 
     #[test]
     fn gateways_add_their_subscribers_up_and_see_the_same_publications() {
         let sample = |channel: &str, subscribers, rate| ChannelSample {
-            channel: channel.to_owned(),
+            channel: ChannelName::from_trusted(channel),
             subscribers,
             rate,
         };
@@ -308,7 +324,7 @@ mod tests {
     #[test]
     fn nothing_is_remembered_when_nobody_looks_any_more() {
         let mut looks = Looks::default();
-        looks.survey(at(0), &[standing("a", 1, Some(7))], 10, |_| true);
+        survey(&mut looks, at(0), &[standing("a", 1, Some(7))], 10);
         looks.forget_old(at(1000));
         assert_eq!(looks.latest.delivered.len(), 1);
         looks.forget_old(at(61_000));

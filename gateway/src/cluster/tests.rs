@@ -1,4 +1,6 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +24,33 @@ struct Recorder {
     leads: bool,
     channels: Vec<(ChannelName, usize)>,
     commands: Mutex<Vec<(Target, ServerCommand)>>,
+    /// While this is set no look at all channels comes to its end.
+    is_shut: AtomicBool,
+    /// The threads on which all channels were looked at.
+    walkers: Mutex<Vec<ThreadId>>,
+}
+
+impl Recorder {
+    fn walk(&self) {
+        self.walkers.lock().push(std::thread::current().id());
+        while self.is_shut.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn shut_door(&self) -> Shut<'_> {
+        self.is_shut.store(true, Ordering::Relaxed);
+        Shut(&self.is_shut)
+    }
+}
+
+/// Keeps looks from ending until it is dropped, also by a failure: no thread waits for ever.
+struct Shut<'a>(&'a AtomicBool);
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl LocalGateway for Recorder {
@@ -30,11 +59,19 @@ impl LocalGateway for Recorder {
         2
     }
 
-    fn channels(&self) -> Vec<(ChannelName, usize)> {
-        self.channels.clone()
+    fn visit_channels(&self, visit: &mut dyn FnMut(Standing)) {
+        self.walk();
+        for (channel, subscribers) in &self.channels {
+            visit(Standing {
+                channel: channel.clone(),
+                subscribers: *subscribers,
+                delivered: None,
+            });
+        }
     }
 
     fn info(&self) -> NodeInfo {
+        self.walk();
         NodeInfo {
             name: self.name.to_owned(),
             ..NodeInfo::default()
@@ -67,6 +104,8 @@ async fn member(store: &Arc<dyn TopologyStore>, name: &'static str, channels: &[
             .map(|(name, count)| (ChannelName::from_trusted(name), *count))
             .collect(),
         commands: Mutex::default(),
+        is_shut: AtomicBool::default(),
+        walkers: Mutex::default(),
     });
     let cluster = Cluster::join(id(name), Arc::clone(store), Arc::clone(&local) as _, TIMEOUT);
     // It listens once its task has run; in virtual time that is before anything else happens.
@@ -180,6 +219,61 @@ async fn the_largest_channels_of_each_gateway_are_told() {
         .map(|it| (it.channel.as_str(), it.subscribers))
         .collect();
     assert_eq!((told, survey.total), (vec![("chat:2", 9), ("chat:3", 5)], 3));
+}
+
+/// Everything that looks at all channels.
+fn walks() -> [Command; 3] {
+    let channels = |largest| Command::Channels {
+        pattern: String::new(),
+        largest,
+    };
+    [channels(0), channels(2), Command::Info]
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_thread_that_serves_connections_looks_at_all_channels() {
+    let store = store();
+    let a = member(&store, "a", &[("chat:1", 3)]).await;
+    for command in walks() {
+        a.cluster.ask(command).await.unwrap();
+    }
+    let walkers = a.local.walkers.lock();
+    assert_eq!(walkers.len(), 3);
+    assert!(!walkers.contains(&std::thread::current().id()));
+}
+
+/// Waits, in the time of this machine: what is waited for happens on another thread.
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_at_all_channels_holds_nothing_else_up_and_waits_for_a_turn() {
+    let store = store();
+    let a = member(&store, "a", &[("chat:1", 3)]).await;
+    let walked = || a.local.walkers.lock().len();
+    let request = Envelope::Request {
+        id: 0,
+        from: id("nobody"),
+        command: Command::Info,
+    };
+    let shut = a.local.shut_door();
+    store.broadcast(request.encode()).await.unwrap();
+    eventually("one is under way", || walked() == 1).await;
+    // As many as may wait, and some more.
+    for _ in 0..20 {
+        store.broadcast(request.encode()).await.unwrap();
+    }
+    let done = a.cluster.ask(disconnect()).await.unwrap();
+    assert_eq!(done[&id("a")], Answer::Done { connections: 2 });
+    drop(shut);
+    eventually("those that waited had their turn", || walked() == 1 + 16).await;
+    assert!(a.cluster.ask(Command::Info).await.is_ok());
+    assert_eq!(walked(), 1 + 16 + 1, "the others were dropped");
 }
 
 #[test]

@@ -94,34 +94,34 @@ impl LocalGateway for LocalConnections {
         found.len()
     }
 
-    fn channels(&self) -> Vec<(ChannelName, usize)> {
-        let channels = self.host.router.channels().into_iter();
-        channels
-            .map(|(channel, members)| (channel, members.len()))
-            .collect()
-    }
-
-    fn standings(&self) -> Vec<Standing> {
-        let standings = self.host.router.standings().into_iter();
-        standings
-            .map(|(channel, members, delivered)| Standing {
-                channel,
-                subscribers: members.len(),
-                delivered,
-            })
-            .collect()
+    fn visit_channels(&self, visit: &mut dyn FnMut(Standing)) {
+        self.host.router.visit_channels(
+            |members, delivered| (members.len(), delivered.cloned()),
+            |channel, (subscribers, delivered)| {
+                visit(Standing {
+                    channel: channel.clone(),
+                    subscribers,
+                    delivered,
+                });
+            },
+        );
     }
 
     fn info(&self) -> NodeInfo {
-        let channels = self.host.router.channels();
+        let (mut num_channels, mut num_subs) = (0, 0);
+        let count = |_: &ChannelName, subscribers: usize| {
+            num_channels += 1;
+            num_subs += subscribers;
+        };
+        self.host.router.visit_channels(|members, _| members.len(), count);
         NodeInfo {
             uid: self.uid.clone(),
             name: self.name.clone(),
             version: self.host.sessions.look().version.clone(),
             num_clients: self.host.registry.client_count(),
             num_users: self.host.registry.user_count(),
-            num_subs: channels.iter().map(|(_, members)| members.len()).sum(),
-            num_channels: channels.len(),
+            num_subs,
+            num_channels,
             uptime: self.host.clock.now().saturating_since(self.started).as_secs(),
             topology: self.host.router.topology().as_deref().map(Into::into),
         }

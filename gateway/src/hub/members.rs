@@ -44,6 +44,12 @@ impl<S: Subscriber> Members<S> {
         self.0.get(index)
     }
 
+    /// Whether there are snapshots: then the next change copies the list.
+    #[cfg(test)]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Adds a subscription. Only under the channel's lock.
     pub fn insert(&mut self, membership: Arc<Membership<S>>) {
         let members = Arc::make_mut(&mut self.0);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use campanile_common::ChannelName;
 use campanile_shard_router::coordinator::Planned;
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::router::ShardHealth;
@@ -19,7 +18,7 @@ use futures_util::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
 use super::{Change, Refusal, RefusalCode, ShardAdmin, ShardChanges, ShardView};
-use crate::cluster::{Cluster, Leading, LocalGateway, NodeInfo, Target};
+use crate::cluster::{Cluster, Leading, LocalGateway, NodeInfo, Standing, Target};
 use crate::config::ManagedBy;
 use crate::session::ServerCommand;
 
@@ -205,9 +204,7 @@ impl LocalGateway for Fake {
         0
     }
 
-    fn channels(&self) -> Vec<(ChannelName, usize)> {
-        Vec::new()
-    }
+    fn visit_channels(&self, _: &mut dyn FnMut(Standing)) {}
 
     fn info(&self) -> NodeInfo {
         NodeInfo::default()

@@ -80,25 +80,21 @@ impl<A: Audience> Channels<A> {
         partitions.map(|partition| self.of(partition))
     }
 
-    /// The channels with subscribers.
-    pub(super) fn occupied(&self) -> Vec<(ChannelName, A::Members)> {
-        let members = |channel: Arc<Channel<A>>| (channel.name.clone(), channel.state.lock().members.clone());
-        let all = self.segments().flatten().map(members);
-        all.filter(|(_, members)| !A::is_empty(members)).collect()
-    }
-
-    /// The same with how far each of them has been delivered, if it keeps a stream.
-    pub(super) fn standings(&self) -> Vec<(ChannelName, A::Members, Option<Position>)> {
-        let standing = |channel: Arc<Channel<A>>| {
-            let state = channel.state.lock();
-            (
-                channel.name.clone(),
-                state.members.clone(),
-                state.delivered().cloned(),
-            )
-        };
-        let all = self.segments().flatten().map(standing);
-        all.filter(|(_, members, _)| !A::is_empty(members)).collect()
+    /// Has `look` see each channel with subscribers, under its lock, and hands what that gave to `visit`, under none.
+    pub(super) fn visit<R>(
+        &self,
+        look: impl Fn(&A::Members, Option<&Position>) -> R,
+        mut visit: impl FnMut(&ChannelName, R),
+    ) {
+        for channel in self.segments().flatten() {
+            let seen = {
+                let state = channel.state.lock();
+                (!A::is_empty(&state.members)).then(|| look(&state.members, state.delivered()))
+            };
+            if let Some(seen) = seen {
+                visit(&channel.name, seen);
+            }
+        }
     }
 
     /// How many there are.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use campanile_common::message::Unsubscribe;
-use campanile_common::{ChannelName, DisconnectCode};
+use campanile_common::{ChannelName, DisconnectCode, Position};
 use campanile_shard_router::audience::{Audience, Event, LossReason};
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use crate::config::options::{AuthOptions, ChannelOptions, NamespaceOptions};
 use crate::connection::local::LocalConnections;
 use crate::connection::shutdown::{Departed, Departure};
 use crate::connection::{Connection, drive};
-use crate::hub::{EncodedCounters, Hub};
+use crate::hub::{EncodedCounters, Hub, Members};
 use crate::session::{ServerCommand, ServerRefresh, SessionContext};
 use crate::transport::TransportKind;
 use crate::transport::websocket::WebSocket;
@@ -123,7 +123,17 @@ async fn commands_of_the_cluster_find_the_connections_that_are_meant() {
     let info = local.info();
     assert_eq!((info.num_clients, info.num_users), (2, 1));
     assert_eq!((info.num_subs, info.num_channels), (3, 2));
-    let mut channels = local.channels();
+    let mut channels = Vec::new();
+    local.visit_channels(&mut |seen| {
+        let mut is_shared = false;
+        let look = |members: &Members<Connection>, _: Option<&Position>| members.is_shared();
+        host.router.visit_channels(look, |_, shared| is_shared |= shared);
+        assert!(
+            !is_shared,
+            "who looks must not make the next subscriber copy a list"
+        );
+        channels.push((seen.channel, seen.subscribers));
+    });
     channels.sort();
     assert_eq!(
         channels,

@@ -82,9 +82,16 @@ pub(crate) fn token(user: &str) -> String {
 
 /// Who is subscribed to `channel`.
 pub(crate) fn members(host: &Host, channel: &str) -> Members<Connection> {
-    let mut channels = host.router.channels().into_iter();
-    let found = channels.find(|(name, _)| name.as_str() == channel);
-    found.map(|(_, members)| members).unwrap_or_default()
+    let mut found = Members::default();
+    host.router.visit_channels(
+        |members, _| members.clone(),
+        |name, members| {
+            if name.as_str() == channel {
+                found = members;
+            }
+        },
+    );
+    found
 }
 
 pub(super) fn websocket_options() -> WebSocketOptions {

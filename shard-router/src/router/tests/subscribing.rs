@@ -146,7 +146,7 @@ async fn a_subscriber_that_goes_away_before_the_answer_leaves_nothing_behind() {
     );
     cluster.server(1).resume();
     eventually("the channel is let go", || router.core.channels.len() == 0).await;
-    assert!(router.channels().is_empty());
+    router.visit_channels(|_, _| (), |name, ()| panic!("{name:?}"));
 }
 
 #[tokio::test(start_paused = true)]
