@@ -3,8 +3,9 @@
 //! There is none unless a password is configured. Whoever knows it gets a session, which is a signed cookie that any gateway
 //! with the same secret believes; nothing about sessions is kept anywhere.
 //!
-//! * `session`: issues sessions and recognises them; `attempts`: how often a password may be tried.
-//! * `guard`: what every call has to pass; `cookie`: how a session travels; `login`: its begin and end.
+//! * `session`: issues sessions and recognises them; `seal`: how they are signed; `attempts`: how often a password may be tried.
+//! * `guard`: what every call has to pass; `cookie`: how a session travels; `login`: its begin and end; `operator`: who the log says
+//!   has done something.
 //! * `state`, `channels`, `shards`, `users`: what is told and done, each a face of what the server API has too.
 //! * `cached`: answers that are costly to gather, gathered once for all who look; `error`: how a call fails.
 //! * `files`: the page itself, compiled in: plain HTML, CSS and modules of JavaScript in `admin/page`, which need no tool.
@@ -25,6 +26,8 @@ mod files;
 mod guard;
 mod login;
 mod meters;
+mod operator;
+mod seal;
 mod session;
 mod shards;
 mod state;
@@ -36,6 +39,7 @@ mod tests;
 pub use meters::Meters;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,6 +58,8 @@ use crate::http::Readiness;
 use crate::shards::ShardAdmin;
 use attempts::Attempts;
 use cached::Cached;
+use error::Failure;
+use operator::Operator;
 use session::Sessions;
 
 /// What the page's calls need.
@@ -77,9 +83,9 @@ pub struct Admin {
     sessions: Sessions,
     attempts: Attempts,
     meters: Meters,
-    gateways: Cached<(), Gateways>,
-    loads: Cached<(), BTreeMap<ShardId, ShardUsage>>,
-    survey: Cached<String, Survey>,
+    gateways: Cached<(), Gateways, Failure>,
+    loads: Cached<(), BTreeMap<ShardId, ShardUsage>, Infallible>,
+    survey: Cached<String, Survey, Failure>,
 }
 
 /// The gateways that answered, and those that did not.
@@ -134,9 +140,9 @@ impl Admin {
         let open = Router::new()
             .route("/api/login", post(login::login))
             .route("/api/session", get(login::session))
+            .route("/api/logout", post(login::logout))
             .route_layer(from_fn_with_state(Arc::clone(self), guard::stranger));
         let guarded = Router::new()
-            .route("/api/logout", post(login::logout))
             .route("/api/state", get(state::state))
             .route("/api/channels", get(channels::list))
             .route("/api/channel", get(channels::inspect))

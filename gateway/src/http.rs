@@ -17,6 +17,8 @@ mod server;
 mod waiting_room;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use demo::Demo;

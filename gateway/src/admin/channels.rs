@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::IntoResponse as _;
+use axum::{Extension, Json};
+use campanile_common::ChannelName;
 use serde::{Deserialize, Serialize};
 
-use super::Admin;
 use super::error::{Answer, Failure};
+use super::{Admin, Operator};
 use crate::api::ChannelReport;
 use crate::cluster::{Answer as Told, ChannelSample, Command, Survey};
 
@@ -57,9 +58,19 @@ pub(super) async fn inspect(State(admin): State<Arc<Admin>>, Query(named): Query
 }
 
 /// Publishes, with the parameters of the server API.
-pub(super) async fn publish(State(admin): State<Arc<Admin>>, body: Bytes) -> Answer {
-    let published = admin.parts.channels.publish(body).await?;
-    tracing::info!("published from the administration page");
+pub(super) async fn publish(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer {
+    let Named { channel } = serde_json::from_slice(&body).unwrap_or_default();
+    let Operator { session, peer } = operator;
+    let published = admin.parts.channels.publish(body).await;
+    // A shard may have taken it all the same, if it did not say.
+    let published = published.inspect_err(|why| {
+        tracing::info!(session, %peer, ?channel, why = %why.message, "an operator's publishing failed");
+    })?;
+    tracing::info!(session, %peer, ?channel, "an operator has published");
     Ok(Json(published).into_response())
 }
 
@@ -79,8 +90,8 @@ fn survey(answer: Told) -> Option<Survey> {
     match answer {
         Told::Survey(survey) => Some(survey),
         Told::Channels(counts) => {
-            let plain = |(channel, subscribers)| ChannelSample {
-                channel,
+            let plain = |(channel, subscribers): (String, usize)| ChannelSample {
+                channel: ChannelName::from_trusted(&channel),
                 subscribers,
                 rate: None,
             };

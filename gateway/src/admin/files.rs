@@ -19,7 +19,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Everything that the page loads: name, type, content.
-const FILES: [(&str, &str, &str); 18] = [
+const FILES: [(&str, &str, &str); 19] = [
     ("style.css", CSS, include_str!("page/style.css")),
     ("parts.css", CSS, include_str!("page/parts.css")),
     ("bell.svg", SVG, include_str!("page/bell.svg")),
@@ -28,6 +28,7 @@ const FILES: [(&str, &str, &str); 18] = [
     ("changes.js", SCRIPT, include_str!("page/changes.js")),
     ("channels.js", SCRIPT, include_str!("page/channels.js")),
     ("colours.js", SCRIPT, include_str!("page/colours.js")),
+    ("decision.js", SCRIPT, include_str!("page/decision.js")),
     ("dom.js", SCRIPT, include_str!("page/dom.js")),
     ("format.js", SCRIPT, include_str!("page/format.js")),
     ("gateways.js", SCRIPT, include_str!("page/gateways.js")),

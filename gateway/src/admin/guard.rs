@@ -1,10 +1,11 @@
 //! What every call has to pass before anything is looked at.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -27,7 +28,7 @@ const MAX_STRANGER_BODY: usize = 4 * 1024;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Lets through who has no session yet, but only from the page.
+/// Lets through who has no session yet, or none any more, but only from the page.
 pub(super) async fn stranger(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let checked = async {
         admin.check_origin(&request)?;
@@ -37,11 +38,20 @@ pub(super) async fn stranger(State(admin): State<Arc<Admin>>, request: Request, 
 }
 
 /// Lets through who has a session, and where something may change, only from the page.
-pub(super) async fn operator(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+pub(super) async fn operator(
+    State(admin): State<Arc<Admin>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
     let checked = async {
         admin.check_origin(&request)?;
-        admin.check_token(&request, &admin.check_session(&request)?)?;
-        with_body(request, MAX_BODY).await
+        let session = admin.check_session(&request)?;
+        admin.check_token(&request, &session)?;
+        let mut request = with_body(request, MAX_BODY).await?;
+        let operator = admin.operator(&session, peer.ip());
+        request.extensions_mut().insert(operator);
+        Ok(request)
     };
     pass(checked.await, next).await
 }
@@ -82,7 +92,8 @@ impl Admin {
     /// The session of a request, if there is one and it is not over.
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Session> {
         let now = self.parts.clock.now();
-        cookie::values(headers).find_map(|token| self.sessions.recognise(token, now))
+        let mut tokens = cookie::values(headers, cookie::SESSION);
+        tokens.find_map(|token| self.sessions.recognise(token, now))
     }
 
     fn check_session(&self, request: &Request) -> Result<Session, Failure> {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse as _;
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 use axum::{Extension, Json};
+use campanile_common::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::cookie::{self, Cookie};
 use super::error::{Answer, Failure};
-use super::session::Session;
-use super::{Admin, Port, cookie};
+use super::session::{BROWSER_TTL, Browser, Session};
+use super::{Admin, Operator, Port};
 
 #[derive(Deserialize)]
 struct Credentials {
@@ -41,7 +43,9 @@ pub(super) async fn login(
     let credentials: Credentials = serde_json::from_slice(&body)
         .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, "a password is expected"))?;
     let now = admin.parts.clock.now();
-    admin.attempts.take(peer.ip(), now).map_err(|wait| {
+    let browser = admin.browser(&headers, now);
+    let place = admin.attempts.take(browser.clone(), peer.ip(), now);
+    let place = place.map_err(|wait| {
         admin.meters.too_often.increment(1);
         Failure::too_often(wait)
     })?;
@@ -50,25 +54,29 @@ pub(super) async fn login(
         tracing::warn!(peer = %peer.ip(), "a wrong password for the administration page");
         return Err(Failure::new(StatusCode::UNAUTHORIZED, "that is not the password"));
     }
-    admin.attempts.succeeded(peer.ip());
+    admin.attempts.give_back(&place);
     admin.meters.logged_in.increment(1);
-    tracing::info!(peer = %peer.ip(), "somebody has logged in to the administration page");
     let session = admin.sessions.begin(now);
-    let token = admin.sessions.token(&session);
-    let is_secure = cookie::is_secure(port, &headers);
-    let cookie = cookie::set(&token, &admin.prefix, admin.sessions.ttl(), is_secure);
-    Ok(([(header::SET_COOKIE, cookie)], Json(admin.about(&session))).into_response())
+    let Operator { session: name, peer } = admin.operator(&session, peer.ip());
+    tracing::info!(session = name, %peer, "an operator has logged in to the administration page");
+    let browser = browser.unwrap_or_else(Browser::new);
+    Ok(admin.welcome(&session, browser, now, cookie::is_secure(port, &headers)))
 }
 
-/// Takes the session's cookie from the browser.
+/// Takes the session's cookie from the browser, also that of one that is over.
 pub(super) async fn logout(
     State(admin): State<Arc<Admin>>,
     Extension(port): Extension<Port>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Answer {
-    let is_secure = cookie::is_secure(port, &headers);
-    let cookie = cookie::set("", &admin.prefix, Duration::ZERO, is_secure);
-    Ok(([(header::SET_COOKIE, cookie)], Json(json!({}))).into_response())
+    if let Some(session) = admin.session(&headers) {
+        let Operator { session, peer } = admin.operator(&session, peer.ip());
+        tracing::info!(session, %peer, "an operator has logged out of the administration page");
+    }
+    let gone = admin.session_cookie("", Duration::ZERO);
+    let gone = gone.header(cookie::is_secure(port, &headers));
+    Ok(([(header::SET_COOKIE, gone)], Json(json!({}))).into_response())
 }
 
 /// What a page that was loaded anew has to know; `null`: there is no session.
@@ -78,10 +86,39 @@ pub(super) async fn session(State(admin): State<Arc<Admin>>, headers: HeaderMap)
 }
 
 impl Admin {
+    /// The answer to the right password.
+    fn welcome(&self, session: &Session, browser: Browser, now: Timestamp, is_secure: bool) -> Response {
+        let token = self.sessions.token(session);
+        let known = Cookie {
+            name: cookie::BROWSER,
+            value: &self.sessions.browser_token(browser, now),
+            path: &format!("{}/api/login", self.prefix),
+            ttl: BROWSER_TTL,
+        };
+        let cookies = [self.session_cookie(&token, self.sessions.ttl()), known];
+        let cookies = cookies.map(|cookie| (header::SET_COOKIE, cookie.header(is_secure)));
+        (AppendHeaders(cookies), Json(self.about(session))).into_response()
+    }
+
+    fn session_cookie<'a>(&'a self, value: &'a str, ttl: Duration) -> Cookie<'a> {
+        Cookie {
+            name: cookie::SESSION,
+            value,
+            path: &self.prefix,
+            ttl,
+        }
+    }
+
+    /// The browser, if somebody has logged in there before.
+    fn browser(&self, headers: &HeaderMap, now: Timestamp) -> Option<Browser> {
+        let mut tokens = cookie::values(headers, cookie::BROWSER);
+        tokens.find_map(|token| self.sessions.recognise_browser(token, now))
+    }
+
     fn about(&self, session: &Session) -> About {
         About {
             csrf: self.sessions.csrf(session),
-            expires_at: session.expires_at.as_millis(),
+            expires_at: session.expires_at().as_millis(),
         }
     }
 }

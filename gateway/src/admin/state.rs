@@ -1,7 +1,6 @@
 //! What the page shows all the time: shards, moves, gateways, and what is wrong.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
@@ -80,7 +79,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>, Query(seen): Query<Se
 
 impl Admin {
     async fn loads(&self) -> BTreeMap<String, Load> {
-        let asked = async { Ok::<_, Infallible>(self.parts.shards.view.usage().await) };
+        let asked = async { Ok(self.parts.shards.view.usage().await) };
         let Ok(usage) = self.loads.get((), asked).await;
         let load = usage.into_iter().map(|(id, usage)| {
             let load = Load {

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
+use axum::{Extension, Json};
 use campanile_common::DisconnectCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Admin;
 use super::error::{Answer, Failure};
+use super::{Admin, Operator};
 use crate::cluster::{Answer as Told, Command, Target};
 
 #[derive(Deserialize)]
@@ -22,21 +22,30 @@ struct Named {
 }
 
 /// Closes every connection of a user; they are told not to come back.
-pub(super) async fn disconnect(State(admin): State<Arc<Admin>>, body: Bytes) -> Answer {
+pub(super) async fn disconnect(
+    State(admin): State<Arc<Admin>>,
+    Extension(operator): Extension<Operator>,
+    body: Bytes,
+) -> Answer {
     let named: Option<Named> = serde_json::from_slice(&body).ok();
     let user = named.map(|named| named.user).filter(|user| !user.is_empty());
     let user = user.ok_or_else(|| Failure::new(StatusCode::BAD_REQUEST, "a user is expected"))?;
     let command = Command::Disconnect {
         target: Target {
-            user,
+            user: user.clone(),
             ..Target::default()
         },
         code: DisconnectCode::ForceDisconnect.code(),
         reason: DisconnectCode::ForceDisconnect.reason().to_owned(),
     };
-    let answers = admin.parts.cluster.ask(command).await?;
+    let Operator { session, peer } = operator;
+    let answers = admin.parts.cluster.ask(command).await;
+    // Some gateways may have done it all the same.
+    let answers = answers.inspect_err(|why| {
+        tracing::info!(session, %peer, ?user, %why, "an operator's disconnecting of a user failed");
+    })?;
     let closed: usize = answers.values().map(closed).sum();
-    tracing::info!(closed, "a user was disconnected from the administration page");
+    tracing::info!(session, %peer, ?user, closed, "an operator has disconnected a user");
     Ok(Json(json!({ "connections": closed })).into_response())
 }
 

@@ -95,6 +95,7 @@ fn shards_status(code: RefusalCode) -> StatusCode {
         | RefusalCode::WrongState => StatusCode::CONFLICT,
         RefusalCode::UnusableShard => StatusCode::UNPROCESSABLE_ENTITY,
         RefusalCode::ManagedElsewhere => StatusCode::FORBIDDEN,
+        RefusalCode::Outdated => StatusCode::PRECONDITION_FAILED,
         RefusalCode::Nonsense => StatusCode::BAD_REQUEST,
         RefusalCode::NotNow => StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -82,9 +82,13 @@ impl ShardChanges for Requests {
         .boxed()
     }
 
-    fn submit(&self, change: Change) -> BoxFuture<'_, Result<Planned, Refusal>> {
-        async {
-            let planned = self.requests.submit(&self.request(change)?).await?;
+    fn submit(&self, change: Change, on: Option<Generation>) -> BoxFuture<'_, Result<Planned, Refusal>> {
+        async move {
+            let request = self.request(change)?;
+            let planned = match on {
+                Some(generation) => self.requests.submit_planned(&request, generation).await?,
+                None => self.requests.submit(&request).await?,
+            };
             // So that who asks this gateway next hears of it. It is decided, however long applying it takes.
             let mut applied = self.applied.clone();
             let heard = applied.wait_for(|applied| *applied >= planned.generation);

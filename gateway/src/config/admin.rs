@@ -6,6 +6,7 @@ use super::options::SecretKey;
 use super::raw::{self, Raw};
 use super::report::Report;
 use super::server::check_path;
+use super::shards::ShardsOptions;
 
 /// A password of fewer bytes can be found out by trying, however slowly.
 const SHORT_PASSWORD: usize = 10;
@@ -32,13 +33,13 @@ pub struct AdminOptions {
     pub session_ttl: Duration,
 }
 
-pub(super) fn admin(raw: &Raw, report: &mut Report) -> Option<AdminOptions> {
+pub(super) fn admin(raw: &Raw, shards: &ShardsOptions, report: &mut Report) -> Option<AdminOptions> {
     let admin = &raw.admin;
     let password = SecretKey::new(admin.password.as_bytes()).filter(|_| admin.enabled)?;
     let prefix = prefix(admin);
     check_path("admin.handler_prefix", &prefix, report);
     check_neighbours(raw, &prefix, report);
-    check_secrets(admin, report);
+    check_secrets(admin, shards, report);
     let session_ttl = admin.session_ttl.get();
     if !(LEAST_SESSION..=MOST_SESSION).contains(&session_ttl) {
         report.error(format!(
@@ -98,15 +99,55 @@ fn is_within(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn check_secrets(admin: &raw::Admin, report: &mut Report) {
+fn check_secrets(admin: &raw::Admin, shards: &ShardsOptions, report: &mut Report) {
     if admin.password.len() < SHORT_PASSWORD {
         report.security(format!(
             "admin.password: a password this short can be found out by trying; write {SHORT_PASSWORD} bytes or more"
         ));
     }
+    // Shards on Redis are there to be shared: a gateway that has its own in its process is alone.
+    if admin.secret.is_empty() && matches!(shards, ShardsOptions::Redis(_)) {
+        report.warning(
+            "admin.secret: not set; a session of the administration page then holds on the gateway where it began, until \
+             that restarts: with several gateways, write the same 16 bytes or more in the configuration of each",
+        );
+    }
     if !admin.secret.is_empty() && admin.secret.len() < SHORT_SECRET {
         report.security(format!(
             "admin.secret: a secret this short can be found out by trying; write {SHORT_SECRET} bytes or more"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shards::EmbeddedShards;
+    use super::*;
+
+    /// What is said about a page with this secret.
+    fn said(secret: &str, shards: &ShardsOptions) -> Vec<String> {
+        let mut raw = Raw::default();
+        raw.admin.password = "a long enough password".to_owned();
+        raw.admin.secret = secret.to_owned();
+        let mut report = Report::default();
+        assert!(admin(&raw, shards, &mut report).is_some());
+        let findings = report.findings().iter();
+        findings.map(|finding| finding.text.clone()).collect()
+    }
+
+    #[test]
+    fn sessions_that_hold_on_one_gateway_of_several_are_warned_about() {
+        let alone = ShardsOptions::Embedded(EmbeddedShards {
+            count: 1,
+            max_bytes: 1 << 20,
+        });
+        let several = ShardsOptions::Redis(Vec::new());
+        let warned = said("", &several);
+        assert!(
+            matches!(&*warned, [one] if one.starts_with("admin.secret: not set; a session")),
+            "{warned:?}"
+        );
+        assert_eq!(said("sixteen bytes and more", &several), [""; 0]);
+        assert_eq!(said("", &alone), [""; 0]);
     }
 }

@@ -1,3 +1,7 @@
+//! What listens, and what is served to whom.
+
+mod demo;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use axum::Router;
+use axum::http::Method;
 use axum::routing::get;
 
 use super::*;
-use crate::clock::Clock;
-use crate::config::ManagedBy;
-use crate::config::options::SecretKey;
-use crate::shards::{Change, testing};
 
 /// A server of `router` on a port of its own.
 struct Served {
@@ -60,164 +61,16 @@ impl Served {
     }
 }
 
-fn demo() -> Router {
-    let key = SecretKey::new(b"a key of this test").unwrap();
-    page(
-        Some(Demo::new(key, Clock::start(), testing::admin(ManagedBy::Api).0)),
-        None,
-    )
-}
-
-struct Reachable(bool);
-
-impl Readiness for Reachable {
-    fn report(&self) -> ReadyReport {
-        ReadyReport {
-            ready: self.0,
-            complete: self.0,
-            starting: false,
-            gateway: "g".into(),
-            shutting_down: false,
-            generation: Some(3),
-            topology: None,
-            store: StoreReport {
-                reachable: true,
-                error: None,
-            },
-            shards: vec![],
-            missing: vec![],
-            problems: vec![],
-            notes: vec![],
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_demo_token_is_for_this_machine_alone() {
-    let served = Served::start(demo()).await;
-    for host in ["localhost:8000", "127.0.0.1", "[::1]:8000"] {
-        let answer = served.get("/demo/token?name=ann", host).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.contains("{\"token\":\"ey"),
-            "{host}: {answer}"
-        );
-    }
-    for host in ["evil.example", "localhost.evil.example:8000", "[::2]", ""] {
-        let answer = served.get("/demo/token?name=ann", host).await;
-        assert!(answer.starts_with("HTTP/1.1 403"), "{host}: {answer}");
-    }
-    let nameless = served.get("/demo/token?name=", "localhost").await;
-    assert!(nameless.starts_with("HTTP/1.1 400"), "{nameless}");
-}
-
-/// What is answered to a call about shards with these headers.
-async fn about_shards(served: &Served, method: &str, headers: &str, body: &str) -> String {
-    let length = body.len();
-    served
-        .ask(&format!(
-            "POST /demo/shards/{method} HTTP/1.1\r\n{headers}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        ))
-        .await
-}
-
-#[tokio::test]
-async fn shards_are_for_whoever_has_a_token_of_this_machine() {
-    let served = Served::start(demo()).await;
-    let answer = served.get("/demo/token?name=ann", "localhost").await;
-    let token = answer.split('"').nth(3).unwrap();
-    let with_token = format!("Host: localhost\r\nAuthorization: Bearer {token}");
-    let answer = about_shards(&served, "status", &with_token, r#"{"partitions": true}"#).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.contains(r#""owners":[[0,2048],[1,2048]]"#),
-        "{answer}"
-    );
-    for (headers, status) in [
-        ("Host: localhost".to_owned(), "401"),
-        ("Host: localhost\r\nAuthorization: Bearer x".to_owned(), "401"),
-        (format!("Host: localhost\r\nAuthorization: {token}"), "401"),
-        (
-            format!("Host: evil.example\r\nAuthorization: Bearer {token}"),
-            "403",
-        ),
-    ] {
-        for method in ["status", "add", "drain", "remove"] {
-            let answer = about_shards(&served, method, &headers, r#"{"name": "a"}"#).await;
-            assert!(
-                answer.starts_with(&format!("HTTP/1.1 {status}")),
-                "{headers}: {answer}"
-            );
-        }
-    }
-    let long = format!(r#"{{"name": "{}"}}"#, "a".repeat(2000));
-    let answer = about_shards(&served, "add", &with_token, &long).await;
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-}
-
-#[tokio::test]
-async fn visitors_add_and_drain_shards_of_this_process_alone() {
-    let (admin, fake) = testing::admin(ManagedBy::Api);
-    let key = SecretKey::new(b"a key of this test").unwrap();
-    let served = Served::start(page(Some(Demo::new(key, Clock::start(), admin)), None)).await;
-    let answer = served.get("/demo/token?name=ann", "localhost").await;
-    let headers = format!(
-        "Host: localhost\r\nAuthorization: Bearer {}",
-        answer.split('"').nth(3).unwrap()
-    );
-    for (method, body) in [
-        ("add", r#"{"name": "c", "url": "redis://elsewhere"}"#),
-        ("add", r#"{"name": "c", "weight": 1000}"#),
-        ("drain", r#"{"name": "nowhere"}"#),
-    ] {
-        let answer = about_shards(&served, method, &headers, body).await;
-        assert!(answer.contains(r#"{"error":{"code":"#), "{answer}");
-    }
-    fake.asked.lock().clear();
-    for (method, body) in [
-        ("add", r#"{"name": "c"}"#),
-        ("drain", r#"{"name": "a"}"#),
-        ("remove", r#"{"name": "a"}"#),
-    ] {
-        let answer = about_shards(&served, method, &headers, body).await;
-        assert!(answer.contains(r#""partitions":1025"#), "{answer}");
-    }
-    let asked = std::mem::take(&mut *fake.asked.lock());
-    assert_eq!(asked.len(), 3);
-    assert!(
-        matches!(&asked[0], Change::Add(add) if add.url.is_empty() && add.weight == 1),
-        "{asked:?}"
-    );
-    fake.edit(|topology| {
-        let entry = topology.shards[&testing::id("a")].clone();
-        let more = (0..14).map(|number| (testing::id(&format!("memory-{number}")), entry.clone()));
-        topology.shards.extend(more);
-    });
-    let answer = about_shards(&served, "add", &headers, r#"{"name": "c"}"#).await;
-    assert!(answer.contains("\"code\":306"), "{answer}");
-    assert!(fake.asked.lock().is_empty());
-}
-
-#[tokio::test]
-async fn without_a_made_up_key_there_are_no_tokens() {
-    let served = Served::start(page(None, None)).await;
-    assert!(served.get("/", "localhost").await.contains("<!doctype html>"));
-    assert!(
-        served
-            .get("/demo/token?name=ann", "localhost")
-            .await
-            .starts_with("HTTP/1.1 404")
-    );
-}
-
 #[tokio::test]
 async fn readiness_is_a_status_and_says_why() {
-    for (ready, status) in [(true, "HTTP/1.1 200"), (false, "HTTP/1.1 503")] {
-        let readiness: Arc<dyn Readiness> = Arc::new(Reachable(ready));
-        let router = Router::new().route("/ready", get(ready::handler).with_state(readiness));
-        let answer = Served::start(router).await.get("/ready", "h").await;
-        assert!(
-            answer.starts_with(status) && answer.contains("\"generation\":3"),
-            "{answer}"
-        );
+    for (ready, status) in [(true, StatusCode::OK), (false, StatusCode::SERVICE_UNAVAILABLE)] {
+        let readiness: Arc<dyn Readiness> = Arc::new(testing::Ready(ready));
+        let visitor = testing::Visitor {
+            router: Router::new().route("/ready", get(ready::handler).with_state(readiness)),
+            from: [192, 0, 2, 1],
+        };
+        let reply = visitor.send(&Method::GET, "/ready", &[], "").await;
+        assert_eq!((reply.status, &reply.json()["generation"]), (status, &json!(7)));
     }
 }
 

@@ -9,7 +9,9 @@ use campanile_shard_router::coordinator::{Planned, ShardSource as _};
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::router::{Router, ShardHealth};
 use campanile_shard_router::shard::{ShardStatus, ShardUsage};
-use campanile_shard_router::topology::{PartitionState, ShardEntry, ShardId, ShardState, Topology};
+use campanile_shard_router::topology::{
+    Generation, PartitionState, ShardEntry, ShardId, ShardState, Topology,
+};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, join_all};
 use tokio::time::timeout;
@@ -67,8 +69,8 @@ pub trait ShardChanges: Send + Sync + 'static {
     /// What would come of `change`; without one, what is left of the present plan. Decides nothing.
     fn plan(&self, change: Option<Change>) -> BoxFuture<'_, Result<Planned, Refusal>>;
 
-    /// Decides it.
-    fn submit(&self, change: Change) -> BoxFuture<'_, Result<Planned, Refusal>>;
+    /// Decides it; where a generation is given, only on the topology of that generation.
+    fn submit(&self, change: Change, on: Option<Generation>) -> BoxFuture<'_, Result<Planned, Refusal>>;
 }
 
 /// Answers operators. Cheap to share; every face of it has the same one.
@@ -139,9 +141,22 @@ impl ShardAdmin {
     ///
     /// If it is refused. Then nothing has changed.
     pub async fn change(&self, change: Change) -> Result<PlanReport, Refusal> {
+        self.submit(change, None).await
+    }
+
+    /// The same for whoever has seen its plan, which was made on `generation`: that plan is carried out or none.
+    ///
+    /// # Errors
+    ///
+    /// If it is refused, also because the topology is another one by now. Then nothing has changed.
+    pub async fn confirm(&self, change: Change, generation: u64) -> Result<PlanReport, Refusal> {
+        self.submit(change, Some(Generation(generation))).await
+    }
+
+    async fn submit(&self, change: Change, on: Option<Generation>) -> Result<PlanReport, Refusal> {
         self.may_change()?;
         let command = change.command();
-        let planned = self.changes.submit(change).await?;
+        let planned = self.changes.submit(change, on).await?;
         let moving = planned.summary.total();
         tracing::info!(command, generation = %planned.generation, moving, "the shards are changed");
         Ok(report(&planned))

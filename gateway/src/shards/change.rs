@@ -96,6 +96,17 @@ impl Change {
         }
     }
 
+    /// The shard that it is about.
+    #[must_use]
+    pub fn shard(&self) -> &str {
+        match self {
+            Self::Add(add) => &add.name,
+            Self::Drain(drain) => &drain.name,
+            Self::Remove(remove) => &remove.name,
+            Self::Weight(weight) => &weight.name,
+        }
+    }
+
     /// The word for it, as in the API and on the command line.
     #[must_use]
     pub fn command(&self) -> &'static str {

@@ -32,6 +32,8 @@ pub enum RefusalCode {
     ManagedElsewhere,
     /// The shard's state does not allow it.
     WrongState,
+    /// The shards have changed since the plan was made that is to be carried out. No method of the API names a plan.
+    Outdated,
     /// What is asked for makes no sense.
     Nonsense,
     /// It cannot be decided now; the same may work a little later.
@@ -63,6 +65,7 @@ impl RefusalCode {
             Self::MovesUnderWay => 304,
             Self::ManagedElsewhere => 305,
             Self::WrongState => 306,
+            Self::Outdated => 307,
         }
     }
 
@@ -92,6 +95,7 @@ impl From<SubmitError> for Refusal {
         let code = match &error {
             SubmitError::Refused(refused) => code_of(refused),
             SubmitError::Unfit(_) => RefusalCode::UnusableShard,
+            SubmitError::Outdated => RefusalCode::Outdated,
             SubmitError::NoTopology | SubmitError::Store(_) | SubmitError::Contended => RefusalCode::NotNow,
         };
         code.because(error.to_string())

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use campanile_shard_router::coordinator::Planned;
+use campanile_shard_router::coordinator::{Planned, SubmitError};
 use campanile_shard_router::partition::Partition;
 use campanile_shard_router::router::ShardHealth;
 use campanile_shard_router::shard::{ShardStatus, ShardUsage};
@@ -31,6 +32,8 @@ pub(crate) struct Fake {
     pub(crate) leading: Mutex<Option<Leading>>,
     /// What was asked for.
     pub(crate) asked: Mutex<Vec<Change>>,
+    /// Whether somebody else is a moment faster with the next change.
+    overtakes: AtomicBool,
 }
 
 /// An admin of two shards of 2048 partitions each, `a` and `b`, and the deployment behind it. Needs a runtime.
@@ -43,6 +46,7 @@ pub(crate) fn admin(managed_by: ManagedBy) -> (Arc<ShardAdmin>, Arc<Fake>) {
             ..Leading::default()
         })),
         asked: Mutex::default(),
+        overtakes: AtomicBool::default(),
     });
     let cluster = Cluster::join(
         GatewayId("g-1".into()),
@@ -96,6 +100,11 @@ impl Fake {
         edit(self.topology.lock().as_mut().unwrap());
     }
 
+    /// Has somebody else change the topology just before the next change is decided.
+    pub(crate) fn overtake(&self) {
+        self.overtakes.store(true, Ordering::Relaxed);
+    }
+
     /// Plans to move these partitions from `a` to `b`, the first `moving` of which are on their way.
     pub(crate) fn plan_moves(&self, partitions: u16, moving: u16) {
         self.edit(|topology| {
@@ -117,6 +126,10 @@ impl Fake {
         });
     }
 
+    fn generation(&self) -> Generation {
+        self.topology.lock().as_ref().unwrap().generation
+    }
+
     fn present(&self) -> Planned {
         let topology = self.topology.lock().clone().unwrap();
         Planned {
@@ -126,14 +139,15 @@ impl Fake {
         }
     }
 
-    fn decide(&self, change: &Change) -> Result<Planned, Refusal> {
+    /// What comes of a change, in the document of that generation.
+    fn decide(&self, change: &Change, generation: Generation) -> Result<Planned, Refusal> {
         let topology = self.topology.lock().clone().unwrap();
         match change {
             Change::Drain(drain) if !topology.shards.contains_key(&id(&drain.name)) => {
                 Err(RefusalCode::UnknownShard.because(format!("there is no shard {}", drain.name)))
             }
             _ => Ok(Planned {
-                generation: topology.generation.next(),
+                generation,
                 summary: PlanSummary {
                     moves: BTreeMap::from([((id("a"), id("b")), 1024), ((id("b"), id("a")), 1)]),
                     before: topology.shares(),
@@ -186,14 +200,21 @@ impl ShardView for Fake {
 impl ShardChanges for Fake {
     fn plan(&self, change: Option<Change>) -> BoxFuture<'_, Result<Planned, Refusal>> {
         let planned = match change {
-            Some(change) => self.decide(&change),
+            Some(change) => self.decide(&change, self.generation()),
             None => Ok(self.present()),
         };
         ready(planned).boxed()
     }
 
-    fn submit(&self, change: Change) -> BoxFuture<'_, Result<Planned, Refusal>> {
-        let decided = self.decide(&change);
+    fn submit(&self, change: Change, on: Option<Generation>) -> BoxFuture<'_, Result<Planned, Refusal>> {
+        if self.overtakes.swap(false, Ordering::Relaxed) {
+            self.edit(|topology| topology.generation = topology.generation.next());
+        }
+        let present = self.generation();
+        if on.is_some_and(|on| on != present) {
+            return ready(Err(SubmitError::Outdated.into())).boxed();
+        }
+        let decided = self.decide(&change, present.next());
         self.asked.lock().push(change);
         ready(decided).boxed()
     }

@@ -57,7 +57,7 @@ async fn a_plan_has_its_size_where_every_source_says_what_it_holds() {
     assert_eq!(
         json_of(&plan),
         json!({
-            "generation": 8,
+            "generation": 7,
             "moves": [
                 { "from": "a", "to": "b", "partitions": 1024, "share": 0.25, "bytes": 1 << 20 },
                 { "from": "b", "to": "a", "partitions": 1, "share": 1.0 / 4096.0, "bytes": null },

@@ -2,7 +2,7 @@
 
 import * as calls from "./calls.js";
 import * as channels from "./channels.js";
-import { $, busy, say } from "./dom.js";
+import { $, say } from "./dom.js";
 import * as gateways from "./gateways.js";
 import { disconnect } from "./inspector.js";
 import * as journal from "./journal.js";
@@ -77,14 +77,7 @@ async function poll() {
 
 $("user-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  busy(event.submitter, async () => {
-    try {
-      const told = await disconnect($("user").value.trim());
-      if (told !== null) say($("user-result"), told);
-    } catch (error) {
-      say($("user-result"), error.message);
-    }
-  });
+  disconnect($("user").value.trim(), (told) => say($("user-result"), told));
 });
 
 document.addEventListener("visibilitychange", poll);

@@ -2,7 +2,8 @@
 
 import * as calls from "./calls.js";
 import { badge } from "./colours.js";
-import { $, busy, element, say } from "./dom.js";
+import { Decision } from "./decision.js";
+import { $, element } from "./dom.js";
 import { bytes, count, number, percent } from "./format.js";
 import { note } from "./journal.js";
 import { expect } from "./moves.js";
@@ -53,9 +54,6 @@ const CHANGES = {
   },
 };
 
-// What is being decided: the kind of change, its shard, and once it is planned the change and its plan's generation.
-let open = null;
-
 function input(name, label, attributes = {}, hint = "") {
   const field = element("input", { id: `change-${name}`, name, type: "text", spellcheck: "false", "aria-describedby": hint ? `hint-${name}` : null, ...attributes });
   return element("div", { class: "field" }, element("label", { for: `change-${name}` }, label), field, hint && element("p", { class: "quiet small", id: `hint-${name}` }, hint));
@@ -98,72 +96,52 @@ function load({ name, before, after }, most) {
     element("td", {}, element("span", { class: "compare", "aria-hidden": "true" }, ...fills)));
 }
 
-function stage(title, body, go, danger) {
-  say($("change-title"), title);
-  say($("change-problem"), "");
-  $("change-body").replaceChildren(...body);
-  say($("change-go"), go);
-  $("change-go").className = danger ? "danger" : "primary";
-  $("change-go").disabled = false;
-}
-
-async function plan(change) {
-  const kind = CHANGES[open.kind];
+// The step that shows what `change` would move, and makes it.
+async function plan(decision, { kind, name }, change) {
+  const { title, about, go, danger } = CHANGES[kind];
   const found = await calls.plan(change);
-  Object.assign(open, { change, generation: found.generation });
-  const about = kind.about ? [element("p", {}, kind.about)] : [];
-  stage(kind.title(open.name), [...about, ...planned(found)], kind.go(change), kind.danger);
-  $("change").dataset.stage = "plan";
+  decision.step({
+    title: title(name),
+    body: [about && element("p", {}, about), ...planned(found)].filter(Boolean),
+    go: go(change),
+    danger,
+    act: () => carryOut(decision, { kind, name }, change, found.generation),
+  });
 }
 
-async function carryOut() {
-  const { change, generation } = open;
+async function carryOut(decision, subject, change, generation) {
   try {
     const decided = await calls.change(generation, change);
-    note(`${CHANGES[open.kind].done(change)}: ${count(decided.partitions, "partition")} move.`);
+    note(`${CHANGES[subject.kind].done(change)}: ${count(decided.partitions, "partition")} move.`);
     expect(decided);
-    $("change").close();
+    decision.close();
   } catch (error) {
     // Somebody else was faster: what is confirmed must be what was shown.
     if (error.status !== 412) throw error;
-    await plan(change);
-    say($("change-problem"), "The shards have changed meanwhile. This is the plan now.");
+    await plan(decision, subject, change);
+    decision.tell("The shards have changed since that plan was made, so nothing was done. This is the plan now.");
   }
 }
 
+// What the inputs say; nothing if they are not filled in.
 function read() {
-  const form = $("change-form");
-  if (!form.reportValidity()) return null;
-  return CHANGES[open.kind].change(open.name, Object.fromEntries(new FormData(form)));
-}
-
-async function attempt(work) {
-  try {
-    await busy($("change-go"), work);
-  } catch (error) {
-    say($("change-problem"), error.message);
-  }
+  const form = $("decision-form");
+  return form.reportValidity() ? Object.fromEntries(new FormData(form)) : null;
 }
 
 // Opens the dialog for a change of a shard, which has this weight now.
 export function propose(kind, name, weight) {
-  open = { kind, name };
-  const { title, inputs } = CHANGES[kind];
-  const dialog = $("change");
-  dialog.dataset.stage = inputs ? "inputs" : "planning";
-  stage(title(name), inputs ? inputs(weight) : [element("p", { class: "quiet" }, "Making the plan…")], "Show the plan", false);
-  dialog.showModal();
-  if (!inputs) attempt(() => plan(CHANGES[kind].change(name)));
-}
-
-$("change-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const { stage: at } = $("change").dataset;
-  if (at === "plan") attempt(carryOut);
-  else if (at === "planning") attempt(() => plan(CHANGES[open.kind].change(open.name)));
-  else {
-    const change = read();
-    if (change) attempt(() => plan(change));
+  const { title, inputs, change } = CHANGES[kind];
+  const decision = new Decision();
+  const ask = (values) => plan(decision, { kind, name }, change(name, values));
+  const step = (body, act) => decision.step({ title: title(name), body, go: "Show the plan", act });
+  if (inputs) {
+    step(inputs(weight), async () => {
+      const values = read();
+      if (values) await ask(values);
+    });
+  } else {
+    step([element("p", { class: "quiet" }, "Making the plan…")], ask);
+    decision.go();
   }
-});
-$("change-cancel").addEventListener("click", () => $("change").close());
+}

@@ -59,16 +59,3 @@ export async function busy(button, work) {
     button.removeAttribute("aria-busy");
   }
 }
-
-// Asks whether it is meant.
-export function confirmed(title, text, yes) {
-  const dialog = $("confirm");
-  say($("confirm-title"), title);
-  say($("confirm-text"), text);
-  say($("confirm-yes"), yes);
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
-  });
-}

@@ -2,7 +2,8 @@
 
 import * as calls from "./calls.js";
 import { badge } from "./colours.js";
-import { $, busy, confirmed, element, say } from "./dom.js";
+import { Decision } from "./decision.js";
+import { $, busy, element, say } from "./dom.js";
 import { bytes, count, duration, moment, number } from "./format.js";
 import { note } from "./journal.js";
 
@@ -31,13 +32,15 @@ function publications(stream) {
 
 function present(presence) {
   if (!presence) return [element("p", { class: "quiet" }, "Channels of this namespace do not keep who is subscribed.")];
-  return known(presence, ({ clients, users, shown }) => {
+  return known(presence, ({ clients, users, most, shown }) => {
     const names = [...new Set(shown.map(({ user }) => user))].sort();
-    const more = clients > shown.length ? `, of whom ${count(shown.length, "client")} are shown` : "";
+    const text = users !== null
+      ? `${count(clients, "client")} of ${count(users, "user")}.`
+      : `${count(clients, "client")}. No more than ${number(most)} of them are read; these are their users:`;
     return [
-      element("p", {}, `${count(clients, "client")} of ${count(users, "user")}${more}.`),
+      element("p", {}, text),
       element("ul", { class: "people" }, ...names.map((user) =>
-        element("li", {}, element("span", { class: "name" }, user || "anonymous"), user && element("button", { type: "button", class: "small", "aria-label": `Disconnect ${user}`, click: () => disconnect(user).catch(({ message }) => say($("inspector-problem"), message)) }, "Disconnect…")))),
+        element("li", {}, element("span", { class: "name" }, user || "anonymous"), user && element("button", { type: "button", class: "small", "aria-label": `Disconnect ${user}`, click: () => disconnect(user) }, "Disconnect…")))),
     ];
   });
 }
@@ -81,15 +84,23 @@ export function inspect(name) {
   refresh();
 }
 
-// Closes a user's connections, if that is meant; tells what came of it.
-export async function disconnect(user) {
-  const meant = await confirmed(`Disconnect ${user}?`, "Every connection of this user is closed, on every gateway, and told not to come back by itself.", "Disconnect");
-  if (!meant) return null;
-  const { connections } = await calls.disconnect(user);
-  const text = `${count(connections, "connection")} of ${user} closed.`;
-  note(text);
-  await refreshIfOpen();
-  return text;
+// Closes a user's connections, if that is meant, and says what came of it.
+export function disconnect(user, tell = () => {}) {
+  const decision = new Decision();
+  decision.step({
+    title: `Disconnect ${user}?`,
+    body: [element("p", {}, "Every connection of this user is closed, on every gateway, and told not to come back by itself.")],
+    go: "Disconnect",
+    danger: true,
+    act: async () => {
+      const { connections } = await calls.disconnect(user);
+      const text = `${count(connections, "connection")} of ${user} closed.`;
+      note(text);
+      tell(text);
+      decision.close();
+      await refreshIfOpen();
+    },
+  });
 }
 
 const refreshIfOpen = () => ($("inspector").open ? refresh() : null);
