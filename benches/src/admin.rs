@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::Failure;
-use crate::measure::scrape::Counters;
-use crate::target::Target;
+use crate::measure::scrape::{self, Counters, Readings};
+use crate::target::{Api, Target};
 
 /// How long a gateway may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -15,7 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: reqwest::Client,
-    apis: Vec<String>,
+    apis: Vec<Api>,
+    /// Where the gateways tell their metrics, in the same order.
+    metrics: Vec<String>,
     key: String,
 }
 
@@ -28,25 +30,24 @@ impl Admin {
             ));
         }
         let client = reqwest::Client::builder().timeout(PATIENCE).build();
-        let apis = target.apis.iter().map(|url| url.trim_end_matches('/').to_owned());
+        let apis = target.apis.iter().map(|url| url.parse());
+        let apis: Vec<Api> = apis.collect::<Result<_, _>>()?;
         Ok(Self {
             client: client.map_err(|error| Failure::run(error.to_string()))?,
-            apis: apis.collect(),
+            metrics: match target.metrics.as_slice() {
+                [] => apis.iter().map(Api::metrics).collect(),
+                known => known.to_vec(),
+            },
+            apis,
             key: target.api_key.clone(),
         })
-    }
-
-    /// How many gateways it knows.
-    #[must_use]
-    pub fn gateways(&self) -> usize {
-        self.apis.len()
     }
 
     /// Calls a method at the first gateway that answers; its result. What the gateway refuses is a failure.
     pub async fn call(&self, method: &str, params: &Value) -> Result<Value, Failure> {
         let mut last = Failure::run("no gateway");
         for api in &self.apis {
-            match self.post(&format!("{api}/{method}"), params).await {
+            match self.post(&api.method(method), params).await {
                 Ok(body) => return result(method, &body),
                 Err(error) => last = Failure::run(error.to_string()),
             }
@@ -61,35 +62,25 @@ impl Admin {
         Ok(answer.bytes().await?.into())
     }
 
-    /// What all gateways that answer have counted together.
-    pub async fn counters(&self) -> Counters {
-        let mut sum = Counters::default();
-        for api in &self.apis {
-            if let Ok(counters) = Counters::fetch(&metrics_url(api)).await {
-                sum.merge(counters);
-            }
+    /// What each gateway that answers has counted.
+    pub async fn counters(&self) -> Readings {
+        let mut readings = Readings::default();
+        for url in &self.metrics {
+            readings.0.push(Counters::fetch(url).await.ok());
         }
-        sum
+        readings
     }
 
     /// The index of the gateway that coordinates.
     pub async fn leader(&self) -> Result<usize, Failure> {
-        for (index, api) in self.apis.iter().enumerate() {
-            let answer = self.client.get(metrics_url(api)).send().await;
-            let text = match answer {
-                Ok(answer) => answer.text().await.unwrap_or_default(),
-                Err(_) => continue,
-            };
+        for (index, url) in self.metrics.iter().enumerate() {
+            let text = scrape::text(url).await.unwrap_or_default();
             if text.lines().any(|line| line == "campanile_coordinator_leading 1") {
                 return Ok(index);
             }
         }
         Err(Failure::run("no gateway coordinates"))
     }
-}
-
-fn metrics_url(api: &str) -> String {
-    format!("{}/metrics", api.trim_end_matches("/api"))
 }
 
 fn result(method: &str, body: &[u8]) -> Result<Value, Failure> {

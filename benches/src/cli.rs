@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::compare::Side;
 use crate::execute::Order;
+use crate::plan::PublishVia;
 use crate::report::{Output, words};
 use crate::stack::{StackOptions, guard};
 use crate::workers::CrewOptions;
@@ -79,7 +80,7 @@ impl StackArguments {
 /// Whose load to make.
 #[derive(Debug, Args)]
 pub struct WorkerArguments {
-    /// Where the controller waits
+    /// Host and port at which the controller waits for workers
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -87,10 +88,10 @@ pub struct WorkerArguments {
         requires = "token"
     )]
     pub join: Option<String>,
-    /// What the controller has printed
+    /// The word that the controller has printed
     #[arg(long, env = "CAMPANILE_BENCH_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
-    /// The controller is the parent
+    /// Speak with the controller, which is the parent, over the standard streams
     #[arg(long, hide = true, conflicts_with = "join")]
     pub stdio: bool,
 }
@@ -107,10 +108,10 @@ pub struct MeasureArguments {
     /// Processes of this machine that make the load; 0: only those that join
     #[arg(long, value_name = "N", default_value_t = 1)]
     workers: usize,
-    /// Workers that join from other machines: how to is printed
+    /// Workers to wait for that join from other machines; the command with which they do is printed
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "compare")]
     expect: usize,
-    /// Where they join
+    /// Address at which workers from other machines join
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -122,7 +123,7 @@ pub struct MeasureArguments {
     compare: CompareArguments,
     #[command(flatten)]
     output: Output,
-    /// Say nothing until the end
+    /// Say nothing until the end, where the result comes
     #[arg(long, short)]
     pub quiet: bool,
 }
@@ -145,11 +146,18 @@ impl MeasureArguments {
         let name =
             name.ok_or_else(|| Failure::usage("which scenario? `campanile-bench list` has them all"))?;
         let scenario = scenario::find(name)?;
-        let plan = self.load.plan(scenario)?;
-        scenario::check(scenario, &plan.load)?;
+        let lasting = self.target.names_a_server() || self.compare.names_a_server();
+        let mut plan = self.load.plan(scenario, lasting)?;
+        let target = self.target.target()?;
+        if target.as_ref().is_some_and(|target| target.apis.is_empty()) {
+            if self.load.publish_via() == Some(PublishVia::Api) {
+                return Err(Failure::usage("--publish-via api needs --api"));
+            }
+            plan.load.publish_via = PublishVia::Client;
+        }
         Ok(Order {
             plan,
-            target: self.target.target()?,
+            target,
             stack: self.target.stack(&scenario.stack()),
             crew: CrewOptions {
                 workers: self.workers,
@@ -161,9 +169,10 @@ impl MeasureArguments {
 }
 
 impl MeasureArguments {
-    /// The server to compare with, if one was named, and how many rounds.
-    pub fn comparison(&self) -> Result<Option<(Side, usize)>, Failure> {
-        self.compare.comparison()
+    /// The server to compare that of `order` with, if one was named, and how many rounds.
+    pub fn comparison(&self, order: &Order) -> Result<Option<(Side, usize)>, Failure> {
+        let scenario = scenario::find(&order.plan.scenario)?;
+        self.compare.comparison(scenario, order, &self.target)
     }
 
     /// Where the result goes.
@@ -191,3 +200,6 @@ pub fn list() -> String {
     };
     scenario::ALL.iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::target::Target;
 
 mod side;
 
-pub use side::{Server, Side};
+pub use side::Side;
 
 /// Two servers under the same load, in turns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,13 +143,22 @@ pub async fn compare(
     rounds: usize,
     progress: &mut Progress,
 ) -> Result<Comparison, Failure> {
+    if rounds == 0 {
+        return Err(Failure::usage("a comparison needs a round"));
+    }
     let names = [Side::name_of(order), with.name()];
+    // Streams of an earlier round may still be there.
+    let lasting = order.target.is_some() || with.lasts();
     let mut done = Vec::new();
-    for round in 1..=rounds.max(1) {
+    for round in 1..=rounds {
+        let mut order = order.clone();
+        if lasting {
+            order.plan.prefix.push_str(&format!("{round}-"));
+        }
         progress.note(&format!("round {round} of {rounds}: A, {}", names[0]));
-        let first = Box::pin(execute(order, progress)).await?;
+        let first = Box::pin(execute(&order, progress)).await?;
         progress.note(&format!("round {round} of {rounds}: B, {}", names[1]));
-        let second = Box::pin(with.execute(order, progress)).await?;
+        let second = Box::pin(with.execute(&order, progress)).await?;
         done.push([first, second]);
     }
     Ok(Comparison::new(names, done))

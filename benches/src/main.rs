@@ -98,13 +98,15 @@ async fn interrupted() {
 /// Whether every promise was kept.
 async fn measure(arguments: &MeasureArguments) -> Result<bool, Failure> {
     let order = arguments.order()?;
+    let comparison = arguments.comparison(&order)?;
+    let outlet = arguments.output().open()?;
     let mut progress = if arguments.quiet {
         Progress::silent()
     } else {
         Progress::default()
     };
     let measured = async {
-        Ok::<_, Failure>(match arguments.comparison()? {
+        Ok::<_, Failure>(match comparison {
             None => Document::Run(Box::new(Box::pin(execute(&order, &mut progress)).await?)),
             Some((with, rounds)) => {
                 let comparison = Box::pin(compare(&order, &with, rounds, &mut progress)).await?;
@@ -117,7 +119,7 @@ async fn measure(arguments: &MeasureArguments) -> Result<bool, Failure> {
         () = interrupted() => return Err(Failure::Interrupted),
     };
     let held = document.held();
-    arguments.output().tell(document)?;
+    outlet.tell(document)?;
     Ok(held)
 }
 

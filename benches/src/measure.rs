@@ -70,6 +70,9 @@ pub struct Outcome {
     /// What could not be watched or read, and why, in words.
     #[serde(default)]
     pub unseen: Vec<String>,
+    /// What else a reader should know, in words.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// Where it was done.
     pub machine: Machine,
 }

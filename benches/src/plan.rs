@@ -15,9 +15,11 @@ pub struct Plan {
     pub scenario: String,
     /// How much of what.
     pub load: Load,
-    /// Of all randomness: the same seed makes the same run, as far as that is in the harness's hands.
+    /// Of all randomness, the channels' names among it: the same seed makes the same run, as far as that is in the
+    /// harness's hands.
     pub seed: u64,
-    /// In front of every channel's name, behind the namespace.
+    /// In front of every channel's name, behind the namespace. Runs of the same seed on one server need different ones, as long as
+    /// streams of an earlier run are there.
     pub prefix: String,
 }
 

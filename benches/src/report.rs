@@ -4,7 +4,7 @@
 //! - [`json`]: everything, for programs; [`html`] makes its page from it, at once or later.
 //! - [`html`]: one page with plots that needs no other file.
 //! - [`progress`]: how far a run is, while it goes on.
-//! - [`Output`]: where results go.
+//! - [`Output`]: where results go; [`Outlet`]: the same, opened.
 //! - [`words`]: how numbers, options and command lines are written.
 
 pub mod html;
@@ -23,10 +23,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-pub use output::Output;
+pub use output::{Outlet, Output};
 
 use crate::compare::Comparison;
-use crate::measure::Outcome;
+use crate::measure::{BELOW_ZERO, Outcome};
 use crate::scenario::{Figure, Scenario};
 use crate::secrets;
 
@@ -85,6 +85,14 @@ impl Report {
             .iter()
             .map(|what| format!("not measured: {what}"))
             .collect();
+        notes.extend(outcome.notes.iter().cloned());
+        let below = outcome.counter(BELOW_ZERO);
+        if below > 0 {
+            let below = words::count(below);
+            notes.push(format!(
+                "{below} durations were below zero by the clocks, and count as zero"
+            ));
+        }
         let begin = outcome.marks.first().map(|mark| mark.at);
         for process in &outcome.processes {
             if let Some(ended) = process.ended {

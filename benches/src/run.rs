@@ -29,7 +29,7 @@ pub struct Run {
 /// What a worker is told before it begins.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Assignment {
-    /// The run's name, different from every other's: part of the channels' names.
+    /// The run's name, by its seed: part of the channels' names.
     pub id: String,
     /// What to do.
     pub plan: Plan,
@@ -78,7 +78,7 @@ impl Run {
         &self.inner.assignment.target
     }
 
-    /// The run's name, different from every other's.
+    /// The run's name, the same for all workers, and for every run of the same seed.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.inner.assignment.id

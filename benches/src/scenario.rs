@@ -47,6 +47,11 @@ pub trait Scenario: Send + Sync {
         load.channels
     }
 
+    /// Whether this load needs more of a server than to fan out: the [bare](crate::bare) one does not do.
+    fn needs_broker(&self, load: &Load) -> bool {
+        load.stream
+    }
+
     /// What a local stack is made of, unless the user says otherwise.
     fn stack(&self) -> StackOptions {
         StackOptions::default()

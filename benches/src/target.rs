@@ -1,8 +1,10 @@
 //! The server that is loaded: where it is and how one gets in.
 
+pub(crate) mod address;
+mod api;
 mod token;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use campanile_client::transport::{Dial, DialOptions, dialer};
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::Failure;
 use crate::measure::processes::Watched;
 use crate::secrets;
+
+pub use api::Api;
 
 /// The server that is loaded. It travels to every worker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -96,15 +100,17 @@ impl Target {
         secret.map_or_else(String::new, |secret| token::connection(secret, client))
     }
 
-    /// Whether all of it is on this machine, so that processes can be watched and other loopback addresses used.
+    /// Whether all of it is on this machine, so that what the kernel holds for it can be seen.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        let local = |url: &String| {
-            let host = url.split("://").nth(1).unwrap_or_default();
-            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-            host == "localhost" || host.parse::<Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
-        };
+        let local = |url: &String| address::loopback(url).is_some();
         !self.urls.is_empty() && self.urls.iter().all(local)
+    }
+
+    /// Whether clients may come to this URL from all of 127.0.0.0/8. IPv6 has one such address only.
+    #[must_use]
+    pub fn takes_many_sources(&self, url: &str) -> bool {
+        self.is_loopback() && address::loopback(url).is_some_and(|ip| ip.is_ipv4())
     }
 
     /// The same without what must not be printed.
@@ -130,5 +136,34 @@ impl Target {
             .parse()
             .map_err(|_| Failure::usage(format!("{hex}: not the SHA-256 of a certificate")))?;
         Ok(options.certificate(hash))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_lets_anybody_in_is_told() {
+        let secret = |scheme: &str| format!("{scheme}://user:s3cret@host/x");
+        let shard = Shard {
+            name: "a".to_owned(),
+            url: secret("redis"),
+        };
+        let target = Target {
+            urls: vec![secret("ws")],
+            apis: vec![secret("http")],
+            api_key: "s3cret".to_owned(),
+            token_secret: Some("s3cret".to_owned()),
+            metrics: vec![secret("http")],
+            shards: vec![shard.clone()],
+            spares: vec![shard],
+            ..Target::default()
+        };
+        let told = format!("{:?}", target.without_secrets());
+        assert!(
+            !told.contains("s3cret") && told.contains("redis://***@host/x"),
+            "{told}"
+        );
     }
 }

@@ -33,6 +33,10 @@ fn the_list_has_every_scenario() {
             listed.lines().any(|line| line.starts_with(scenario.name())),
             "{listed}"
         );
+        for key in scenario.keys() {
+            let option = format!("-o {}={}", key.name, key.default);
+            assert!(listed.contains(&option), "{option}: {listed}");
+        }
     }
 }
 
@@ -42,6 +46,15 @@ fn what_makes_no_sense_is_told_apart_from_what_does_not_work() {
     assert!(line.contains("juggle"), "{line}");
     assert_eq!(run(&["fanout", "--no-such-option"]).status.code(), Some(2));
     refused(&run(&["fanout", "--rate=-1"]), 2);
+}
+
+#[test]
+fn a_result_that_could_not_be_kept_is_not_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("missing/report.json");
+    let file = file.to_str().unwrap();
+    let line = refused(&run(&["fanout", "--json", file]), 2);
+    assert!(line.contains(file), "{line}");
 }
 
 #[test]

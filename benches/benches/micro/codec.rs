@@ -93,6 +93,11 @@ fn replies() -> Vec<(&'static str, Reply)> {
 
 fn command(codec: Codec, what: &'static str, message: Command) -> [Operation; 2] {
     let frame = codec.encode_command(&message);
+    let decoded = codec.decode_commands(&frame).next();
+    assert!(
+        matches!(decoded, Some(Ok(_))),
+        "what is measured is decoding, not failing"
+    );
     [
         Operation::new(name(codec, "encode", what), move || {
             let message = message.clone();
@@ -107,6 +112,11 @@ fn command(codec: Codec, what: &'static str, message: Command) -> [Operation; 2]
 
 fn reply(codec: Codec, what: &'static str, message: Reply) -> [Operation; 2] {
     let frame = codec.encode_reply(&message);
+    let decoded = codec.decode_replies(&frame).next();
+    assert!(
+        matches!(decoded, Some(Ok(_))),
+        "what is measured is decoding, not failing"
+    );
     [
         Operation::new(name(codec, "encode", what), move || {
             let message = message.clone();
@@ -131,12 +141,19 @@ fn stream(codec: Codec, what: &'static str, read: usize) -> Operation {
     let prepare = move || {
         let bytes = bytes.clone();
         let mut decoder = StreamDecoder::new(codec, 64 * 1024);
-        move || {
+        let mut run = move || {
+            let mut frames = 0;
             for mut piece in bytes.chunks(read) {
                 while let Ok(Some(frame)) = decoder.next(black_box(&mut piece)) {
                     drop(black_box(frame));
+                    frames += 1;
                 }
             }
+            frames
+        };
+        assert_eq!(run(), MESSAGES, "every message comes out of the stream");
+        move || {
+            black_box(run());
         }
     };
     Operation::new(name(codec, "stream", what), prepare).of(MESSAGES)

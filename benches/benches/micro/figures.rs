@@ -58,9 +58,7 @@ fn compare(operations: &[Operation], path: &Path) -> Result<bool> {
     for line in &bad {
         writeln!(out, "{}: {}", line.verdict, line.name)?;
     }
-    if bad.is_empty() {
-        writeln!(out, "{} figures, none has become worse", comparison.lines.len())?;
-    }
+    writeln!(out, "{}", comparison.summary())?;
     Ok(bad.is_empty())
 }
 

@@ -49,6 +49,12 @@ impl Verdict {
         matches!(self, Self::Worse | Self::Missing)
     }
 
+    /// Whether it says something about the code.
+    #[must_use]
+    pub const fn judges(self) -> bool {
+        !matches!(self, Self::New | Self::Elsewhere)
+    }
+
     fn of(then: Option<Kept>, now: Option<f64>, comparable: bool) -> Self {
         match (then, now) {
             (None, _) => Self::New,
@@ -99,6 +105,24 @@ impl Comparison {
         Self {
             lines: names.into_iter().map(line).collect(),
         }
+    }
+
+    /// How many figures were judged, what that came to, and how many were not, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let unjudged = self.lines.iter().filter(|line| !line.verdict.judges()).count();
+        let judged = self.lines.len() - unjudged;
+        let worse = match self.bad().count() {
+            0 if judged == 0 => "nothing follows".to_owned(),
+            0 => "none has become worse".to_owned(),
+            bad => format!("{bad} worse or missing"),
+        };
+        let keep = if unjudged > 0 {
+            ": they are new, or kept by another machine or compiler; `make bench-baseline` keeps them here"
+        } else {
+            ""
+        };
+        format!("{judged} figures judged, {worse}; {unjudged} not judged{keep}")
     }
 
     /// The figures that make it fail.
@@ -181,6 +205,23 @@ mod tests {
     #[test]
     fn a_figure_of_another_machine_is_not_judged() {
         assert_eq!(Verdict::of(Some(KEPT), Some(500.0), false), Verdict::Elsewhere);
+    }
+
+    #[test]
+    fn a_comparison_that_judges_nothing_says_so() {
+        let figures = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), KEPT)).collect();
+        let baseline = Baseline::new(figures(&["a", "b"]));
+        let summary =
+            |comparable| Comparison::new(&baseline, &figures(&["a", "b"]), |_| comparable).summary();
+        assert_eq!(
+            summary(true),
+            "2 figures judged, none has become worse; 0 not judged"
+        );
+        let elsewhere = summary(false);
+        assert!(
+            elsewhere.starts_with("0 figures judged, nothing follows; 2 not judged: "),
+            "{elsewhere}"
+        );
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::load::pair;
 use crate::Failure;
 use crate::measure::processes::Watched;
 use crate::stack::StackOptions;
-use crate::target::{CodecName, Target};
+use crate::target::{Api, CodecName, Shard, Target};
 
 /// Whom to load: a server that runs, or one that is started for it.
 #[derive(Debug, Args)]
@@ -17,7 +16,8 @@ pub(super) struct TargetArguments {
     /// Where clients connect: `ws://…`, `wss://…`, `quic://…`; several in turns. None: start Redis servers and gateways
     #[arg(long, value_name = "URL")]
     url: Vec<String>,
-    /// Base of the HTTP API; several in turns. None: publish through clients
+    /// Base of the HTTP API, `http://host:8000/api`; without a path, `/api`; several in turns. TLS is not spoken here. None:
+    /// publish through clients
     #[arg(long, value_name = "URL", requires = "url")]
     api: Vec<String>,
     /// Key of the HTTP API
@@ -25,8 +25,7 @@ pub(super) struct TargetArguments {
         long,
         value_name = "KEY",
         env = "CAMPANILE_BENCH_API_KEY",
-        hide_env_values = true,
-        requires = "url"
+        hide_env_values = true
     )]
     api_key: Option<String>,
     /// Secret with which connection tokens are signed
@@ -44,7 +43,7 @@ pub(super) struct TargetArguments {
     #[arg(long, value_name = "HASH", requires = "url")]
     certificate: Option<String>,
     /// Make a whole TLS handshake for each client, instead of resuming the sessions of earlier ones
-    #[arg(long, requires = "url")]
+    #[arg(long)]
     full_handshakes: bool,
     /// Namespace of channels without a stream; empty: none
     #[arg(long, value_name = "NAME", default_value = "bench")]
@@ -52,9 +51,14 @@ pub(super) struct TargetArguments {
     /// Namespace of channels with a stream
     #[arg(long, value_name = "NAME", default_value = "stream")]
     stream_namespace: String,
-    /// A process of the server on this machine, to watch its CPU time and memory
+    /// A process of the server on this machine, to watch its CPU time and memory. Figures are of those whose names begin with
+    /// `gateway` and `redis`, as in `gateway-1`; of either kind, those that are not named are looked for by the ports of --url
+    /// and --shard
     #[arg(long, value_name = "NAME=PID", value_parser = pair, requires = "url")]
     pid: Vec<(String, String)>,
+    /// A shard of the server, to watch its process and, in `publish`, to measure it without a gateway: that writes to it
+    #[arg(long, value_name = "NAME=redis://HOST:PORT", value_parser = pair, requires = "url")]
+    shard: Vec<(String, String)>,
     /// Metrics of a gateway, to tell what it counted: `http://host:8000/metrics`
     #[arg(long, value_name = "URL", requires = "url")]
     metrics: Vec<String>,
@@ -80,25 +84,42 @@ pub(super) struct TargetArguments {
 }
 
 impl TargetArguments {
+    /// Whether the user names a server that runs.
+    pub(super) fn names_a_server(&self) -> bool {
+        !self.url.is_empty()
+    }
+
     /// The server that the user named, if one was.
     pub(super) fn target(&self) -> Result<Option<Target>, Failure> {
         if self.url.is_empty() {
             return Ok(None);
         }
+        let shard = |(name, url): &(String, String)| Shard {
+            name: name.clone(),
+            url: url.clone(),
+        };
         Ok(Some(Target {
             urls: self.url.clone(),
+            apis: self.api.iter().map(|url| api(url)).collect::<Result<_, _>>()?,
+            certificate: self.certificate.clone(),
+            metrics: self.metrics.clone(),
+            shards: self.shard.iter().map(shard).collect(),
+            processes: self.pid.iter().map(watched).collect::<Result<_, _>>()?,
+            ..self.common()
+        }))
+    }
+
+    /// What holds for every server that is named, the other one of a comparison among them.
+    pub(super) fn common(&self) -> Target {
+        Target {
             codec: self.codec,
-            apis: self.api.clone(),
             api_key: self.api_key.clone().unwrap_or_default(),
             token_secret: self.token_secret.clone(),
-            certificate: self.certificate.clone(),
             full_handshakes: self.full_handshakes,
             namespace: self.namespace.clone(),
             stream_namespace: self.stream_namespace.clone(),
-            metrics: self.metrics.clone(),
-            processes: self.pid.iter().map(watched).collect::<Result<_, _>>()?,
             ..Target::default()
-        }))
+        }
     }
 
     /// What a local stack is made of, if one is needed; `defaults` where the user does not say.
@@ -116,7 +137,18 @@ impl TargetArguments {
     }
 }
 
-fn watched((name, pid): &(String, String)) -> Result<Watched, Failure> {
+/// The base of an API, as it is kept.
+pub(super) fn api(text: &str) -> Result<String, Failure> {
+    // What cannot be called is told now, not when somebody calls.
+    text.parse::<Api>().map(|_| text.to_owned())
+}
+
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
+}
+
+pub(super) fn watched((name, pid): &(String, String)) -> Result<Watched, Failure> {
     let wrong = |_| Failure::usage(format!("--pid {name}={pid}: not the id of a process"));
     Ok(Watched {
         name: name.clone(),

@@ -108,6 +108,11 @@ impl<A> Connection<A> {
         self.asked.len()
     }
 
+    /// Bytes that wait until the network takes them.
+    pub(crate) fn unsent(&self) -> usize {
+        self.out.len()
+    }
+
     /// Gives up: what has no answer, and will have none.
     pub(crate) fn into_unanswered(self) -> impl Iterator<Item = A> {
         self.asked.into_iter().map(|(_, asked)| asked)

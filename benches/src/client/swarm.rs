@@ -16,6 +16,7 @@ use super::task::Task;
 use super::{Listener, Member, Order, sources};
 use crate::Failure;
 use crate::pace::{Metronome, Schedule};
+use crate::plan::Share;
 use crate::run::Run;
 
 /// Orders that may wait for one client; whoever gives another one waits.
@@ -106,7 +107,7 @@ impl<L: Listener> Swarm<L> {
         mut listener: impl FnMut(usize) -> L,
     ) -> Result<(), Failure> {
         let mut numbers = numbers.into_iter();
-        let mut metronome = beats(numbers.len(), rate);
+        let mut metronome = beats(self.run.share(), numbers.len(), rate);
         while numbers.len() > 0 {
             let Some(due) = metronome.next().await else {
                 let left = numbers.len();
@@ -180,7 +181,7 @@ impl<L: Listener> Swarm<L> {
     fn dialer(&mut self, number: usize) -> Result<Arc<dyn Dial>, Failure> {
         let target = self.run.target();
         let url = number % target.urls.len();
-        let source = if target.is_loopback() {
+        let source = if target.takes_many_sources(&target.urls[url]) {
             sources::of(number)
         } else {
             None
@@ -219,10 +220,11 @@ impl<L: Listener> Swarm<L> {
     }
 }
 
-/// When `count` clients begin, `rate` a second.
-fn beats(count: usize, rate: f64) -> Metronome {
+/// When `count` clients begin, `rate` a second in this worker, in turns with the other workers' clients.
+fn beats(share: Share, count: usize, rate: f64) -> Metronome {
     let start = Instant::now();
-    let schedule = Schedule::new(rate, 1);
+    #[expect(clippy::cast_precision_loss, reason = "workers are few")]
+    let schedule = Schedule::new(rate * share.of as f64, 1).part(share);
     // A nanosecond behind the last one: what is meant for the end itself does not happen.
     let last = schedule.at((count as u64).saturating_sub(1));
     let end = last.unwrap_or(FAR).min(FAR) + Duration::from_nanos(1);

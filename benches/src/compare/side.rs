@@ -6,60 +6,80 @@ use std::str::FromStr;
 use super::{Failure, Order, Progress, Report, Target, execute};
 use crate::bare::Bare;
 use crate::plan::PublishVia;
+use crate::scenario::Scenario;
+use crate::secrets;
 use crate::stack::StackOptions;
 
 /// What a load is compared on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Side {
-    /// The bare reference loop, started for each run.
-    Bare,
+    /// The bare reference loop, started for each run, with so many messages in a write at most.
+    Bare(usize),
     /// A local stack with another gateway's program, started for each run.
     Stack(PathBuf),
     /// A server that runs.
-    Server(Server),
-}
-
-/// A server that runs, and what differs from how the first one is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Server {
-    /// Where clients connect.
-    pub url: String,
-    /// The base of its HTTP API.
-    pub api: Option<String>,
-    /// The key of that; `None`: the same as of the first server's.
-    pub api_key: Option<String>,
+    Server(Box<Target>),
 }
 
 impl FromStr for Side {
     type Err = Failure;
 
     fn from_str(text: &str) -> Result<Self, Failure> {
+        let wrong = || {
+            Failure::usage(format!(
+                "{text}: neither a URL, nor stack:FILE, nor bare, nor bare:N"
+            ))
+        };
         if text == "bare" {
-            Ok(Self::Bare)
+            Ok(Self::Bare(1))
+        } else if let Some(count) = text.strip_prefix("bare:") {
+            let count = count.parse().ok().filter(|count| *count > 0);
+            count.map(Self::Bare).ok_or_else(wrong)
         } else if let Some(path) = text.strip_prefix("stack:") {
             Ok(Self::Stack(path.into()))
         } else if text.contains("://") {
-            let url = text.to_owned();
-            Ok(Self::Server(Server {
-                url,
-                ..Server::default()
-            }))
+            Ok(Self::Server(Box::new(Target {
+                urls: vec![text.to_owned()],
+                ..Target::default()
+            })))
         } else {
-            Err(Failure::usage(format!(
-                "{text}: neither a URL, nor stack:FILE, nor bare"
-            )))
+            Err(wrong())
         }
     }
 }
 
 impl Side {
+    /// Whether this order can be carried out here: asked before the first server is loaded.
+    pub fn check(&self, scenario: &dyn Scenario, order: &Order) -> Result<(), Failure> {
+        match self {
+            Self::Bare(_) if scenario.needs_broker(&order.plan.load) => Err(Failure::usage(format!(
+                "{} cannot be compared with the bare loop, which has no streams, no shards and no limits",
+                scenario.name()
+            ))),
+            Self::Server(target)
+                if target.apis.is_empty() && order.plan.load.publish_via == PublishVia::Api =>
+            {
+                let hint = "publishing through the HTTP API needs --compare-api, or say --publish-via client";
+                Err(Failure::usage(hint))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it runs already, and remembers what it did.
+    #[must_use]
+    pub const fn lasts(&self) -> bool {
+        matches!(self, Self::Server(_))
+    }
+
     /// What it is called.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Bare => "the bare loop".to_owned(),
+            Self::Bare(1) => "the bare loop".to_owned(),
+            Self::Bare(count) => format!("the bare loop, {count} messages in a write"),
             Self::Stack(path) => format!("local stack of {}", path.display()),
-            Self::Server(server) => server.url.clone(),
+            Self::Server(target) => secrets::urls(&target.urls.join(", ")),
         }
     }
 
@@ -67,7 +87,7 @@ impl Side {
     #[must_use]
     pub fn name_of(order: &Order) -> String {
         match (&order.target, &order.stack.gateway_binary) {
-            (Some(target), _) => target.urls.join(", "),
+            (Some(target), _) => secrets::urls(&target.urls.join(", ")),
             (None, Some(path)) => format!("local stack of {}", path.display()),
             (None, None) => "local stack".to_owned(),
         }
@@ -85,40 +105,17 @@ impl Side {
                 };
                 execute(&order, progress).await
             }
-            Self::Server(server) => {
-                order.target = Some(server.target(&order)?);
+            Self::Server(target) => {
+                order.target = Some(target.as_ref().clone());
                 execute(&order, progress).await
             }
-            Self::Bare => {
+            Self::Bare(count) => {
                 // The same program, as another process: its CPU time is its own.
                 let program = std::env::current_exe()?;
-                let bare = Bare::start(&program, 1, None, order.stack.codec).await?;
+                let bare = Bare::start(&program, *count, None, order.stack.codec).await?;
                 order.target = Some(bare.target().clone());
                 execute(&order, progress).await
             }
         }
-    }
-}
-
-impl Server {
-    /// How it is reached: with the same credentials and namespaces as the first server. What is known of that one's parts and
-    /// processes says nothing of this.
-    pub(super) fn target(&self, order: &Order) -> Result<Target, Failure> {
-        if self.api.is_none() && order.plan.load.publish_via == PublishVia::Api {
-            let hint = "publishing through the HTTP API needs --compare-api, or say --publish-via client";
-            return Err(Failure::usage(hint));
-        }
-        let first = order.target.clone().unwrap_or_default();
-        Ok(Target {
-            urls: vec![self.url.clone()],
-            codec: order.stack.codec,
-            apis: self.api.iter().cloned().collect(),
-            api_key: self.api_key.clone().unwrap_or(first.api_key),
-            shards: Vec::new(),
-            spares: Vec::new(),
-            metrics: Vec::new(),
-            processes: Vec::new(),
-            ..first
-        })
     }
 }

@@ -1,10 +1,9 @@
 use super::{Comparison, Ratio, Side, Spread};
-use crate::compare::Server;
 use crate::execute::Order;
-use crate::plan::{Load, Plan, PublishVia};
+use crate::plan::{Plan, PublishVia};
 use crate::report::Report;
 use crate::report::example::report;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::{self, Better, Figure, Scenario, Unit};
 use crate::stack::StackOptions;
 use crate::target::Target;
 use crate::workers::CrewOptions;
@@ -101,47 +100,61 @@ fn a_promise_that_one_run_broke_is_broken() {
 #[test]
 fn the_other_side_is_named_in_words() {
     let side = |text: &str| text.parse::<Side>();
-    assert_eq!(side("bare").unwrap(), Side::Bare);
+    assert_eq!(side("bare").unwrap(), Side::Bare(1));
+    assert_eq!(side("bare:32").unwrap(), Side::Bare(32));
     assert_eq!(
         side("stack:/old/campanile").unwrap(),
         Side::Stack("/old/campanile".into())
     );
-    assert!(
-        matches!(side("ws://host:8000/ws").unwrap(), Side::Server(server) if server.url == "ws://host:8000/ws")
-    );
-    assert!(side("host").unwrap_err().to_string().starts_with("host: neither"));
+    let server = side("ws://user:password@host:8000/ws").unwrap();
+    assert_eq!(server.name(), "ws://***@host:8000/ws");
+    for text in ["host", "bare:0", "bare:many"] {
+        let refused = side(text).unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{text}: neither")), "{refused}");
+    }
+}
+
+/// An order of this scenario with its defaults, on a local stack.
+fn order(scenario: &dyn Scenario) -> Order {
+    Order {
+        plan: Plan {
+            scenario: scenario.name().to_owned(),
+            load: scenario.defaults(),
+            seed: 1,
+            prefix: String::new(),
+        },
+        target: None,
+        stack: StackOptions::default(),
+        crew: CrewOptions::default(),
+    }
+}
+
+#[test]
+fn what_the_bare_loop_cannot_do_is_refused_before_anything_is_measured() {
+    for scenario in scenario::ALL {
+        let fits = ["fanout", "rooms", "private", "connect", "idle", "churn"].contains(&scenario.name());
+        let checked = Side::Bare(1).check(*scenario, &order(*scenario));
+        assert_eq!(checked.is_ok(), fits, "{}", scenario.name());
+    }
+    let scenario = scenario::find("publish").unwrap();
+    let mut without_streams = order(scenario);
+    without_streams.plan.load.stream = false;
+    assert_eq!(Side::Bare(1).check(scenario, &without_streams), Ok(()));
 }
 
 #[test]
 fn the_other_server_gets_no_publications_of_the_first_ones_api() {
-    let first = Target {
-        urls: vec!["ws://first/".to_owned()],
-        apis: vec!["http://first/api".to_owned()],
-        api_key: "key".to_owned(),
-        metrics: vec!["http://first/metrics".to_owned()],
+    let scenario = scenario::find("fanout").unwrap();
+    let mut order = order(scenario);
+    let mut other = Target {
+        urls: vec!["ws://second/".to_owned()],
         ..Target::default()
     };
-    let mut order = Order {
-        plan: Plan {
-            scenario: "fanout".to_owned(),
-            load: Load::default(),
-            seed: 1,
-            prefix: String::new(),
-        },
-        target: Some(first),
-        stack: StackOptions::default(),
-        crew: CrewOptions::default(),
-    };
-    order.plan.load.publish_via = PublishVia::Api;
-    let mut other = Server {
-        url: "ws://second/".to_owned(),
-        ..Server::default()
-    };
-    assert!(other.target(&order).is_err());
-    other.api = Some("http://second/api".to_owned());
-    let target = other.target(&order).unwrap();
-    assert_eq!(target.urls, ["ws://second/"]);
-    assert_eq!(target.apis, ["http://second/api"]);
-    assert_eq!(target.api_key, "key");
-    assert!(target.metrics.is_empty());
+    let check = |other: &Target, order: &Order| Side::Server(Box::new(other.clone())).check(scenario, order);
+    assert!(check(&other, &order).is_err());
+    other.apis = vec!["http://second/api".to_owned()];
+    assert_eq!(check(&other, &order), Ok(()));
+    other.apis.clear();
+    order.plan.load.publish_via = PublishVia::Client;
+    assert_eq!(check(&other, &order), Ok(()));
 }

@@ -1,30 +1,47 @@
 //! What becomes of the publications of one connection.
 
-use std::time::Duration;
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::Item;
 use crate::check::{Fate, Ledger};
-use crate::payload::Label;
+use crate::payload::{self, Label};
 use crate::run::Run;
+
+/// Until when answers are waited for; `None` as long as more may be published.
+pub(super) type End = Option<Instant>;
 
 /// Keeps account of one connection's publications.
 #[derive(Debug)]
 pub(super) struct Account {
     run: Run,
+    end: watch::Receiver<End>,
     ledger: Ledger,
 }
 
 impl Account {
-    pub(super) fn new(run: Run) -> Self {
+    pub(super) fn new(run: Run, end: watch::Receiver<End>) -> Self {
         Self {
             run,
+            end,
             ledger: Ledger::default(),
         }
     }
 
-    /// How long answers are waited for when there is nothing more to publish.
-    pub(super) fn patience(&self) -> Duration {
-        self.run.plan().load.settle
+    /// Ends when the time for answers is over, whatever is still waiting to be sent.
+    pub(super) fn over(&self) -> impl Future<Output = ()> + use<> {
+        let mut end = self.end.clone();
+        async move {
+            // Whoever has gone without a word waits for nothing.
+            let deadline = match end.wait_for(Option::is_some).await {
+                Ok(deadline) => *deadline,
+                Err(_) => None,
+            };
+            if let Some(deadline) = deadline {
+                sleep_until(deadline).await;
+            }
+        }
     }
 
     /// How many publications may go into one request.
@@ -39,6 +56,16 @@ impl Account {
         } else {
             few
         }
+    }
+
+    /// Bytes of each payload.
+    pub(super) fn payload_size(&self) -> usize {
+        self.run.plan().load.size.max(payload::MIN_SIZE)
+    }
+
+    /// What a publication says.
+    pub(super) fn payload(&self, label: &Label) -> Bytes {
+        payload::write(label, self.run.plan().load.size)
     }
 
     /// It was handed to the network.
@@ -80,7 +107,15 @@ impl Account {
         }
     }
 
-    pub(super) fn finish(self) -> Ledger {
+    /// What became of everything. What still waits in the queue was not published, and nobody waits for it.
+    pub(super) fn finish(self, mut items: mpsc::Receiver<Item>) -> Ledger {
+        let mut unsent = 0;
+        while items.try_recv().is_ok() {
+            unsent += 1;
+        }
+        if unsent > 0 {
+            self.run.total("publish_unsent", unsent);
+        }
         self.ledger
     }
 }

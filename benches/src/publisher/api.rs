@@ -2,8 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::Write as _;
+use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncWriteExt as _, BufReader};
@@ -15,7 +17,6 @@ use super::Item;
 use super::account::Account;
 use super::http::{self, Http, Server};
 use crate::check::{Fate, Ledger};
-use crate::pace::until;
 use crate::payload::Label;
 
 /// Requests that may be without an answer; more wait in the queue.
@@ -46,28 +47,29 @@ pub(super) async fn publish(http: Http, items: mpsc::Receiver<Item>, mut account
             next = reconnect(&server).await;
         }
     }
-    account.finish()
+    account.finish(items.items)
 }
 
 /// Publishes over one connection; false if it broke.
 async fn exchange(
-    mut http: Http,
+    http: Http,
     items: &mut Items,
     pending: &mut VecDeque<Vec<Label>>,
     account: &mut Account,
 ) -> bool {
+    let (server, mut write) = (http.server, http.write);
     // As many answers fit in as there are requests: reading never waits for writing.
     let (sender, mut answers) = mpsc::channel(WINDOW);
     let reader = tokio::spawn(read(http.read, sender));
-    let mut deadline = None;
+    let mut time_is_up = pin!(account.over());
     // One is carried out while the next one waits.
     let window = account.window(WINDOW, 2);
+    // The request that is being written.
+    let mut out = Bytes::new();
     let done = loop {
-        if items.are_over() {
-            if pending.is_empty() {
-                break true;
-            }
-            deadline.get_or_insert_with(|| Instant::now() + account.patience());
+        let are_over = items.are_over();
+        if are_over && pending.is_empty() {
+            break true;
         }
         tokio::select! {
             answer = answers.recv() => match (answer, pending.pop_front()) {
@@ -77,16 +79,17 @@ async fn exchange(
                     break false;
                 }
             },
-            item = items.next(), if pending.len() < window && deadline.is_none() => {
+            written = write.write_all_buf(&mut out), if !out.is_empty() => if written.is_err() {
+                break false;
+            },
+            item = items.next(), if out.is_empty() && pending.len() < window && !are_over => {
                 let Some(item) = item else { continue };
                 let batch = items.gather(item, account.batch());
                 batch.iter().for_each(|item| account.sent(item));
                 pending.push_back(batch.iter().map(|item| item.label).collect());
-                if http.write.write_all(&request(&http.server, &batch)).await.is_err() {
-                    break false;
-                }
-            }
-            () = until(deadline) => break true,
+                out = request(&server, &batch, account).into();
+            },
+            () = &mut time_is_up => break true,
         }
     };
     reader.abort();
@@ -134,12 +137,12 @@ impl Items {
     }
 }
 
-fn request(server: &Server, batch: &[Item]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(batch.len() * (batch[0].data.len() + 80));
+fn request(server: &Server, batch: &[Item], account: &Account) -> Vec<u8> {
+    let mut body = Vec::with_capacity(batch.len() * (account.payload_size() + 80));
     let publication = |body: &mut Vec<u8>, item: &Item| {
         // Names of channels are made here, of letters that need no escape. Writing to memory cannot fail.
         let _ = write!(body, "{{\"channel\":\"{}\",\"data\":", item.name);
-        body.extend_from_slice(&item.data);
+        body.extend_from_slice(&account.payload(&item.label));
         body.push(b'}');
     };
     if let [item] = batch {

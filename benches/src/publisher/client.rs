@@ -1,9 +1,12 @@
 //! Publishing as a client.
 
 use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use campanile_client::Closed;
 use campanile_client::transport::Dial;
 use campanile_common::message::PublishRequest;
 use tokio::sync::mpsc;
@@ -14,7 +17,6 @@ use super::account::Account;
 use crate::Failure;
 use crate::check::{Fate, Ledger};
 use crate::client::{Connection, Event};
-use crate::pace::until;
 use crate::payload::Label;
 use crate::run::Run;
 
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Publications that may be without an answer. Others wait in the queue until some are answered.
 const WINDOW: usize = 4_096;
+
+/// Bytes that may wait until the network takes them; meanwhile others wait in the queue.
+const UNSENT: usize = 1 << 20;
 
 /// Numbers of publishing clients begin here, so that they are none of the swarm's.
 const NUMBERS: usize = 1 << 30;
@@ -51,49 +56,56 @@ impl Lane {
 
     /// Publishes until there is nothing more, and all is answered or time is up.
     pub(super) async fn publish(mut self, mut items: mpsc::Receiver<Item>, mut account: Account) -> Ledger {
-        let mut deadline = None;
+        let mut time_is_up = pin!(account.over());
+        let window = account.window(WINDOW, account.batch());
         loop {
-            if items.is_closed() && items.is_empty() {
-                if self.connection.waiting() == 0 {
-                    break;
-                }
-                deadline.get_or_insert_with(|| Instant::now() + account.patience());
+            let are_over = items.is_closed() && items.is_empty();
+            if are_over && self.connection.waiting() == 0 {
+                break;
             }
-            let room = self.connection.waiting() < account.window(WINDOW, account.batch());
+            let room = self.connection.waiting() < window && self.connection.unsent() < UNSENT;
             let event = tokio::select! {
-                item = items.recv(), if room && deadline.is_none() => {
+                item = items.recv(), if room && !are_over => {
                     if let Some(item) = item {
-                        account.sent(&item);
-                        self.send(item);
+                        self.send(&item, &mut account);
                     }
                     continue;
                 }
                 event = poll_fn(|cx| self.connection.poll(cx, false)) => event,
-                () = until(deadline) => break,
+                () = &mut time_is_up => break,
             };
-            match event {
-                Ok(Event::Answer(label, reply)) => match reply.error {
-                    None => account.settled(&label, Fate::Accepted),
-                    Some(error) => account.refused(&label, &format!("{} ({})", error.message, error.code)),
-                },
-                Ok(Event::Push(..)) => {}
-                Err(_) => match open(&self.run, &*self.dialer, self.number).await {
-                    Ok(connection) => {
-                        let broken = std::mem::replace(&mut self.connection, connection);
-                        give_up(broken, &mut account);
-                    }
-                    Err(_) => break,
-                },
+            if self.take(event, &mut account).await.is_break() {
+                break;
             }
         }
         give_up(self.connection, &mut account);
-        account.finish()
+        account.finish(items)
     }
 
-    fn send(&mut self, item: Item) {
+    /// Takes what came; an end, if the server does not let this client come back.
+    async fn take(&mut self, event: Result<Event<Label>, Closed>, account: &mut Account) -> ControlFlow<()> {
+        match event {
+            Ok(Event::Answer(label, reply)) => match reply.error {
+                None => account.settled(&label, Fate::Accepted),
+                Some(error) => account.refused(&label, &format!("{} ({})", error.message, error.code)),
+            },
+            Ok(Event::Push(..)) => {}
+            Err(_) => {
+                let Ok(connection) = open(&self.run, &*self.dialer, self.number).await else {
+                    return ControlFlow::Break(());
+                };
+                let broken = std::mem::replace(&mut self.connection, connection);
+                give_up(broken, account);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn send(&mut self, item: &Item, account: &mut Account) {
+        account.sent(item);
         let request = PublishRequest {
             channel: item.name.as_ref().to_owned(),
-            data: item.data,
+            data: account.payload(&item.label),
             ..PublishRequest::default()
         };
         self.connection.ask(request, item.label);

@@ -1,11 +1,14 @@
 //! As much of HTTP/1.1 as the API needs: requests one behind the other on a connection that stays open.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
 use crate::Failure;
-use crate::target::Target;
+use crate::target::{Api, Target};
 
 /// The longest answer that is read.
 const LONGEST: usize = 16 << 20;
@@ -13,13 +16,13 @@ const LONGEST: usize = 16 << 20;
 /// The longest line of a head.
 const LONGEST_LINE: u64 = 16 << 10;
 
+/// How long a server may take to let somebody in.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Where an API is.
 #[derive(Clone, Debug)]
 pub(super) struct Server {
-    /// Host and port, to connect to.
-    address: String,
-    /// Between the host and the method's name.
-    path: String,
+    api: Api,
     key: String,
 }
 
@@ -34,32 +37,21 @@ pub(super) struct Http {
 impl Server {
     /// One of the target's APIs, in turns.
     pub(super) fn of(target: &Target, number: usize) -> Result<Self, Failure> {
-        let base = &target.apis[number % target.apis.len()];
-        let Some(rest) = base.strip_prefix("http://") else {
-            return Err(Failure::usage(format!(
-                "{base}: the API must be at an http:// address"
-            )));
-        };
-        let (address, path) = rest.split_once('/').unwrap_or((rest, "api"));
-        let port = if address
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok())
-        {
-            ""
-        } else {
-            ":80"
-        };
         Ok(Self {
-            address: format!("{address}{port}"),
-            path: format!("/{}", path.trim_end_matches('/')),
+            api: target.apis[number % target.apis.len()].parse()?,
             key: target.api_key.clone(),
         })
     }
 
     /// Opens a connection.
     pub(super) async fn connect(self) -> Result<Http, Failure> {
-        let stream = TcpStream::connect(&self.address).await;
-        let stream = stream.map_err(|error| Failure::run(format!("the API at {}: {error}", self.address)))?;
+        let address = self.api.address();
+        let unreachable = |why: &str| Failure::run(format!("the API at {address}: {why}"));
+        let stream = match timeout(PATIENCE, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(unreachable(&error.to_string())),
+            Err(_) => return Err(unreachable("nobody answers")),
+        };
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
         Ok(Http {
@@ -71,10 +63,10 @@ impl Server {
 
     /// A request that calls `method` with `body`.
     pub(super) fn request(&self, method: &str, body: &[u8]) -> Vec<u8> {
-        let Self { address, path, key } = self;
+        let (address, path, key) = (self.api.address(), self.api.path(method), &self.key);
         let length = body.len();
         let mut request = format!(
-            "POST {path}/{method} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {key}\r\n\
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {key}\r\n\
              Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         )
         .into_bytes();

@@ -90,6 +90,7 @@ fn outcome(factor: f64) -> Outcome {
             .map(|phase| (phase.name().to_owned(), counted(phase)))
             .to_vec(),
         unseen: Vec::new(),
+        notes: Vec::new(),
         machine: Machine {
             cores: 2,
             processor: "Example CPU".to_owned(),

@@ -19,6 +19,7 @@ use super::reshard::{BALLAST, BALLAST_EACH, ROUNDS, VISITORS, figures};
 use super::{Figure, Key, Scenario, demand, key};
 use crate::Failure;
 use crate::measure::Outcome;
+use crate::pace::Schedule;
 use crate::plan::Load;
 use crate::run::Run;
 use crate::stack::StackOptions;
@@ -129,6 +130,10 @@ impl Scenario for Mixed {
         Ok(())
     }
 
+    fn needs_broker(&self, _: &Load) -> bool {
+        true
+    }
+
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(carry_out(run))
     }
@@ -150,13 +155,18 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
 fn play(run: &Run, channels: &Arc<Channels>) -> Result<Play, Failure> {
     let (load, share) = (&run.plan().load, run.share());
     let own = |channels: &[Channel]| channels[share.range(channels.len())].to_vec();
+    let part = |of: f64| Schedule::new(load.rate * of, load.burst).part(share);
     let everybody = (share.index == 0).then(|| channels.everybody.clone());
-    let rate = share.rate(load.rate);
+    let everybody_rate = EVERYBODY_RATE.value(load)?;
     let feeds = vec![
-        (everybody.into_iter().collect(), EVERYBODY_RATE.value(load)?),
-        (own(&channels.private), rate / 5.0),
-        (own(&channels.streams), rate / 2.0),
+        (
+            everybody.into_iter().collect(),
+            Schedule::new(everybody_rate, load.burst),
+        ),
+        (own(&channels.private), part(0.2)),
+        (own(&channels.streams), part(0.5)),
     ];
+    let rooms_part = part(0.3);
     let reads = share.range(READS.value(load)?).len();
     let (rooms, seen) = (own(&channels.rooms), Arc::clone(channels));
     let first = share.range(load.connections).start;
@@ -166,7 +176,7 @@ fn play(run: &Run, channels: &Arc<Channels>) -> Result<Play, Failure> {
         visitors,
         feeds,
         more: vec![
-            Box::new(move |run, stop| through_api::publish(run, rooms, rate * 0.3, stop)),
+            Box::new(move |run, stop| through_api::publish(run, rooms, rooms_part, stop)),
             Box::new(move |run, stop| reads::read(run, seen, reads, stop)),
         ],
         part: Box::new(move |client| match client - first {

@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
+use self::listeners::Reader;
 use self::resp::apart;
 use self::template::{Monitor, Template};
 use super::arrivals::Arrivals;
 use super::{Figure, Key, Scenario};
 use crate::Failure;
+use crate::client::Swarm;
 use crate::measure::Outcome;
 use crate::plan::Load;
 use crate::publisher::{Feed, Publisher};
@@ -90,55 +92,103 @@ impl Scenario for Publish {
     }
 }
 
+/// What a worker publishes with, and who listens.
+struct Stage {
+    readers: Swarm<Reader>,
+    /// How many channels they read, all workers' together.
+    read: usize,
+    arrived: Arrivals,
+    publisher: Publisher,
+    feed: Feed,
+}
+
+/// What a run is compared with, in the worker that sees to it: the first shard, and the publishing command as it will be
+/// seen there.
+struct Beside {
+    address: String,
+    template: JoinHandle<Result<Option<Template>, Failure>>,
+}
+
 async fn carry_out(run: &Run) -> Result<(), Failure> {
     let load = &run.plan().load;
     run.phase(Phase::Setup).await?;
-    let read = channels_read(load)?;
-    let arrived = Arrivals::default();
-    let readers = listeners::read(run, read, &arrived).await?;
-    let mut publisher = Publisher::connect(run).await?;
-    let feed = Feed::of(run);
-    let address = reference_address(run)?;
-    let template = match &address {
-        Some(address) => Some(watch(run, address).await?),
-        None => None,
-    };
-    // Everything that a channel's first publication makes is made before it is measured what the others cost.
-    for index in run.share().range(feed.channels.len()) {
-        let (channel, name) = &feed.channels[index];
-        publisher.publish(*channel, name, run.clock().now()).await?;
-    }
-
+    let mut stage = Stage::set_up(run).await?;
+    let beside = Beside::set_up(run).await?;
+    stage.begin(run).await?;
     let begin = run.phase(Phase::WarmUp).await?;
-    drive(run, &mut publisher, &feed, (begin, begin + load.warm_up)).await?;
+    stage.drive(run, (begin, begin + load.warm_up)).await?;
     let begin = run.phase(Phase::Measure).await?;
     let window = (begin, begin + load.duration);
-    let bare = address.clone().filter(|_| load.rate > 0.0);
     let trips = async {
-        match bare {
-            Some(address) => trips::measure(run, address, load.rate, window).await,
-            None => Ok(()),
+        match &beside {
+            Some(beside) if load.rate > 0.0 => {
+                trips::measure(run, beside.address.clone(), load.rate, window).await
+            }
+            _ => Ok(()),
         }
     };
-    tokio::try_join!(drive(run, &mut publisher, &feed, window), trips)?;
+    tokio::try_join!(stage.drive(run, window), trips)?;
     run.phase(Phase::Settle).await?;
-
-    let ledger = run.exchange(publisher.finish().await).await?;
-    let of = |index| ledger.accepted_in(u32::try_from(index).unwrap_or(u32::MAX));
-    let expected = run.share().range(read).map(of).sum();
-    arrived.wait(run, expected).await;
-    for ended in readers.finish().await {
-        ended.listener.finish(&ledger);
-    }
-    if load.stream {
-        listeners::audit(run, &ledger).await?;
-    }
-    let reference = match (address, template) {
-        (Some(address), Some(template)) => Some((address, found(template).await?)),
-        _ => None,
+    stage.finish(run).await?;
+    let reference = match beside {
+        Some(beside) => Some((beside.address, found(beside.template).await?)),
+        None => None,
     };
     reference::measure(run, reference).await?;
     run.phase(Phase::Done).await.map(drop)
+}
+
+impl Stage {
+    async fn set_up(run: &Run) -> Result<Self, Failure> {
+        let read = channels_read(&run.plan().load)?;
+        let arrived = Arrivals::default();
+        Ok(Self {
+            readers: listeners::read(run, read, &arrived).await?,
+            read,
+            arrived,
+            publisher: Publisher::connect(run).await?,
+            feed: Feed::of(run),
+        })
+    }
+
+    /// Publishes once to every channel: what a channel's first publication makes is made before it is measured what the
+    /// others cost.
+    async fn begin(&mut self, run: &Run) -> Result<(), Failure> {
+        for index in run.share().range(self.feed.channels.len()) {
+            let (channel, name) = &self.feed.channels[index];
+            self.publisher.publish(*channel, name, run.clock().now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn drive(&mut self, run: &Run, window: (Instant, Instant)) -> Result<(), Failure> {
+        drive(run, &mut self.publisher, &self.feed, window).await
+    }
+
+    /// Waits for what was accepted, and reports what did not arrive as it was promised.
+    async fn finish(self, run: &Run) -> Result<(), Failure> {
+        let ledger = run.exchange(self.publisher.finish().await).await?;
+        let of = |index| ledger.accepted_in(u32::try_from(index).unwrap_or(u32::MAX));
+        let expected = run.share().range(self.read).map(of).sum();
+        self.arrived.wait(run, expected).await;
+        for ended in self.readers.finish().await {
+            ended.listener.finish(&ledger);
+        }
+        if run.plan().load.stream {
+            listeners::audit(run, &ledger).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Beside {
+    async fn set_up(run: &Run) -> Result<Option<Self>, Failure> {
+        let Some(address) = reference_address(run)? else {
+            return Ok(None);
+        };
+        let template = watch(run, &address).await?;
+        Ok(Some(Self { address, template }))
+    }
 }
 
 /// Publishes within this time: at the plan's rate, or as fast as it is answered.
@@ -148,7 +198,7 @@ async fn drive(
     feed: &Feed,
     (start, end): (Instant, Instant),
 ) -> Result<(), Failure> {
-    if feed.rate > 0.0 {
+    if feed.schedule.has_events() {
         return publisher.drive(feed, start, end).await;
     }
     let mut turns = feed.channels.iter().cycle();
@@ -182,7 +232,7 @@ fn reference_address(run: &Run) -> Result<Option<String>, Failure> {
 }
 
 /// Begins to wait for the first publication that the shard sees.
-async fn watch(run: &Run, address: &str) -> Result<JoinHandle<Result<Template, Failure>>, Failure> {
+async fn watch(run: &Run, address: &str) -> Result<JoinHandle<Result<Option<Template>, Failure>>, Failure> {
     let address = address.to_owned();
     let name = run.channel(0);
     let prefix = name.trim_end_matches('0').to_owned();
@@ -195,7 +245,8 @@ async fn watch(run: &Run, address: &str) -> Result<JoinHandle<Result<Template, F
     })))
 }
 
-async fn found(watching: JoinHandle<Result<Template, Failure>>) -> Result<Template, Failure> {
+/// The command, if the shard has seen one.
+async fn found(watching: JoinHandle<Result<Option<Template>, Failure>>) -> Result<Option<Template>, Failure> {
     let ended = watching.await;
     ended.unwrap_or_else(|error| Err(Failure::run(error.to_string())))
 }

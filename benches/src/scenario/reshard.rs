@@ -26,6 +26,7 @@ use futures_util::future::BoxFuture;
 use super::{Figure, Key, Scenario, demand, key};
 use crate::Failure;
 use crate::measure::Outcome;
+use crate::pace::Schedule;
 use crate::plan::Load;
 use crate::run::Run;
 use crate::stack::StackOptions;
@@ -122,6 +123,10 @@ impl Scenario for Reshard {
         Ok(())
     }
 
+    fn needs_broker(&self, _: &Load) -> bool {
+        true
+    }
+
     fn run<'a>(&'a self, run: &'a Run) -> BoxFuture<'a, Result<(), Failure>> {
         Box::pin(carry_out(run))
     }
@@ -135,11 +140,11 @@ async fn carry_out(run: &Run) -> Result<(), Failure> {
     let channels = channels(run);
     let cast = Cast::of(run)?;
     let own = channels[run.share().range(channels.len())].to_vec();
-    let seed = run.plan().seed;
+    let (seed, load) = (run.plan().seed, &run.plan().load);
     let play = Play {
         part: Box::new(move |client| cast.part(client, &channels, seed)),
         visitors: cast.visitors,
-        feeds: vec![(own, run.share().rate(run.plan().load.rate))],
+        feeds: vec![(own, Schedule::new(load.rate, load.burst).part(run.share()))],
         more: Vec::new(),
     };
     play::carry_out(run, play).await.map(drop)

@@ -39,6 +39,10 @@ impl Scenario for Slow {
         }
     }
 
+    fn needs_broker(&self, _: &Load) -> bool {
+        true
+    }
+
     fn check(&self, load: &Load) -> Result<(), Failure> {
         demand::connections(self.name(), load, ONE_IN)?;
         demand::publications(self.name(), load)

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use campanile_client::Closed;
 use campanile_common::message::{Publication, SubscribeRequest};
-use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use super::arrivals::Arrivals;
@@ -12,7 +11,7 @@ use super::broken::report;
 use super::one_channel::OneChannel;
 use crate::check::{Ledger, Start};
 use crate::client::{Listener, Next, Swarm};
-use crate::pace::{Metronome, Schedule};
+use crate::pace::Schedule;
 use crate::payload::Label;
 use crate::publisher::{Feed, Publisher};
 use crate::run::Run;
@@ -52,7 +51,7 @@ impl Steady {
             swarm,
             publisher,
             feed: Feed {
-                burst: 1,
+                schedule: Schedule::new(run.plan().load.rate, 1).part(run.share()),
                 ..Feed::to(run, CHANNEL as usize + 1)
             },
             arrived,
@@ -70,38 +69,12 @@ impl Steady {
         start: Instant,
         other: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let stop = Notify::new();
         let other = async {
             let done = other.await?;
             sleep_until((start + LEAST).into()).await;
-            // It is told to stop, not stopped: a publication that has its number must get its way.
-            stop.notify_one();
             Ok(done)
         };
-        tokio::try_join!(other, self.publish_until(start, &stop)).map(|(done, ())| done)
-    }
-
-    async fn publish_until(&mut self, start: Instant, stop: &Notify) -> Result<(), Failure> {
-        let schedule = Schedule::new(self.feed.rate, self.feed.burst);
-        let mut metronome = Metronome::endless(schedule, start);
-        let mut stopped = std::pin::pin!(stop.notified());
-        loop {
-            let due = tokio::select! {
-                biased;
-                () = stopped.as_mut() => return Ok(()),
-                due = metronome.next() => due,
-            };
-            let Some(due) = due else {
-                // Without a rate nothing is ever due.
-                stopped.await;
-                return Ok(());
-            };
-            for beat in due {
-                let intended = self.run.clock().stamp(beat.intended);
-                let (channel, name) = &self.feed.channels[0];
-                self.publisher.publish(*channel, name, intended).await?;
-            }
-        }
+        self.publisher.drive_while(&self.feed, start, other).await
     }
 
     /// Lets everybody leave, and reports what they did not get as it was promised; what was published.

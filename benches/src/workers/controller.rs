@@ -4,14 +4,14 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::protocol::{FromWorker, ToWorker};
 use crate::Failure;
 use crate::check::Ledger;
 use crate::measure::processes::{self, Watcher};
 use crate::measure::{Machine, Mark, Outcome, Recording, Scraper};
-use crate::plan::Plan;
+use crate::plan::{Load, Plan};
 use crate::report::progress::Progress;
 use crate::run::{Clock, Port, Stamp};
 use crate::secrets;
@@ -22,6 +22,10 @@ const HEAD_START: Duration = Duration::from_millis(20);
 
 /// Between two looks at the server's processes: often enough for phases of a few seconds, at a thousandth of a core.
 const LOOKS: Duration = Duration::from_millis(500);
+
+/// How long no worker may say anything, beside what the plan asks for. Whatever takes longer and goes on, such as filling
+/// streams, says how far it is; the longest that says nothing new gives up after ten minutes.
+const SILENCE: Duration = Duration::from_secs(15 * 60);
 
 /// Leads workers through a run.
 pub(crate) struct Controller<'a> {
@@ -37,6 +41,8 @@ struct Gathered {
     watcher: Watcher,
     scraper: Scraper,
     ticks: Interval,
+    /// How long no worker may say anything.
+    silence: Duration,
 }
 
 impl Controller<'_> {
@@ -51,6 +57,7 @@ impl Controller<'_> {
             watcher: Watcher::new(watched),
             scraper: Scraper::new(target.metrics.clone()),
             ticks,
+            silence: silence(&plan.load),
         };
         let workers = self.ports.len();
         while self.step(&mut gathered).await? {}
@@ -68,6 +75,7 @@ impl Controller<'_> {
             processes: gathered.watcher.finish(),
             counted,
             unseen,
+            notes: Vec::new(),
             machine: Machine::this(),
         })
     }
@@ -110,24 +118,19 @@ impl Controller<'_> {
         said: &[Option<FromWorker>],
         gathered: &mut Gathered,
     ) -> Result<(usize, FromWorker), Failure> {
+        let mut deadline = Instant::now() + gathered.silence;
         loop {
-            let next = poll_fn(|cx| {
-                for (worker, port) in self.ports.iter_mut().enumerate() {
-                    if said[worker].is_none()
-                        && let Poll::Ready(message) = port.from.poll_recv(cx)
-                    {
-                        return Poll::Ready((worker, message));
-                    }
-                }
-                Poll::Pending
-            });
             let (worker, message) = tokio::select! {
-                heard = next => heard,
+                heard = next(self.ports, said) => heard,
                 _ = gathered.ticks.tick() => {
                     gathered.watcher.tick(self.clock.now());
+                    if Instant::now() >= deadline {
+                        return Err(silent(said, gathered.silence));
+                    }
                     continue;
                 }
             };
+            deadline = Instant::now() + gathered.silence;
             match message {
                 None => return Err(Failure::run(format!("worker {worker} has ended"))),
                 Some(FromWorker::Failed { failure }) if said.len() > 1 => {
@@ -177,10 +180,71 @@ impl Controller<'_> {
     }
 }
 
+/// What comes next from those that have not `said` anything yet; `None`: one has ended. Cancel safe.
+async fn next(ports: &mut [Port], said: &[Option<FromWorker>]) -> (usize, Option<FromWorker>) {
+    poll_fn(|cx| {
+        for (worker, port) in ports.iter_mut().enumerate() {
+            if said[worker].is_none()
+                && let Poll::Ready(message) = port.from.poll_recv(cx)
+            {
+                return Poll::Ready((worker, message));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// How long workers may say nothing while they carry out this load.
+fn silence(load: &Load) -> Duration {
+    #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 clients")]
+    let connecting = Duration::try_from_secs_f64(load.connections as f64 / load.connect_rate);
+    SILENCE + connecting.unwrap_or_default() + load.warm_up + load.duration + load.settle
+}
+
+/// Those who have said nothing for so long.
+fn silent(said: &[Option<FromWorker>], silence: Duration) -> Failure {
+    let worker = said.iter().position(Option::is_none).unwrap_or_default();
+    let minutes = silence.as_secs() / 60;
+    Failure::run(format!(
+        "worker {worker} has said nothing for {minutes} minutes: it, or the server, has stopped"
+    ))
+}
+
 fn apart() -> Failure {
     Failure::run("workers are at different points of the run")
 }
 
 fn unexpected(message: &FromWorker) -> Failure {
     Failure::run(format!("a worker says what nobody asked: {message:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario;
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_that_fall_silent_end_the_run() {
+        let (link, port) = crate::run::pair();
+        let controller = Controller {
+            ports: &mut [port],
+            clock: Clock::new(),
+            progress: &mut Progress::silent(),
+        };
+        let scenario = scenario::find("fanout").unwrap();
+        let plan = Plan {
+            scenario: scenario.name().to_owned(),
+            load: scenario.defaults(),
+            seed: 1,
+            prefix: String::new(),
+        };
+        link.progress(1, 2, "clients");
+        let failure = controller.conduct(plan, Target::default()).await.unwrap_err();
+        assert_eq!(failure.exit_code(), 3);
+        assert!(
+            failure.to_string().starts_with("worker 0 has said nothing"),
+            "{failure}"
+        );
+    }
 }

@@ -9,13 +9,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::controller::Controller;
-use super::door::{self, Door};
+use super::door::{self, Door, Offset};
 use super::protocol::{FromWorker, ToWorker};
 use super::{wire, worker};
 use crate::Failure;
 use crate::measure::Outcome;
 use crate::plan::{Plan, Share};
 use crate::report::progress::Progress;
+use crate::report::words;
 use crate::run::{Assignment, Clock, Port, pair};
 use crate::target::Target;
 
@@ -47,8 +48,8 @@ impl Default for CrewOptions {
 #[derive(Debug, Default)]
 pub struct Crew {
     ports: Vec<Port>,
-    /// By how much this clock is ahead of each one's, in nanoseconds.
-    ahead: Vec<i64>,
+    /// Which of them are on other machines, as far as is known.
+    remote: Vec<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// Killed when dropped.
     children: Vec<Child>,
@@ -67,29 +68,28 @@ impl Crew {
             }
         }
         if options.expect > 0 {
-            let door = Door::open(&options.listen).await?;
-            progress.note(&format!(
-                "waiting for {} workers: {}",
-                options.expect,
-                door.invitation()
-            ));
-            for number in 0..options.expect {
-                let stream = door.next(progress).await?;
-                let (read, write) = stream.into_split();
-                let port = crew.carry(BufReader::new(read), write);
-                let ahead = door::clock_offset(port).await?;
-                crew.ahead.push(ahead);
-                progress.note(&format!(
-                    "{} of {} workers have joined",
-                    number + 1,
-                    options.expect
-                ));
-            }
+            crew.wait_for(options, progress).await?;
         }
         if crew.ports.is_empty() {
             return Err(Failure::usage("a run needs a worker"));
         }
         Ok(crew)
+    }
+
+    /// Waits for those that join.
+    async fn wait_for(&mut self, options: &CrewOptions, progress: &mut Progress) -> Result<(), Failure> {
+        let (door, of) = (Door::open(&options.listen).await?, options.expect);
+        progress.note(&format!("waiting for {of} workers: {}", door.invitation()));
+        for number in 1..=of {
+            let stream = door.next(progress).await?;
+            let (read, write) = stream.into_split();
+            let port = self.carry(BufReader::new(read), write);
+            // Who does not tell the time has left as soon as it had joined.
+            door::clock_offset(port).await?;
+            self.remote.push(true);
+            progress.note(&format!("{number} of {of} workers have joined"));
+        }
+        Ok(())
     }
 
     /// Leads them through a run.
@@ -99,28 +99,51 @@ impl Crew {
         target: &Target,
         progress: &mut Progress,
     ) -> Result<Outcome, Failure> {
-        let id = format!("{:08x}", rand::random::<u32>());
-        let of = self.ports.len();
-        for (index, (port, ahead)) in self.ports.iter().zip(&self.ahead).enumerate() {
-            let assignment = Box::new(Assignment {
-                id: id.clone(),
-                plan: plan.clone(),
-                share: Share { index, of },
-                target: target.clone(),
-            });
-            let begin = ToWorker::Begin {
-                assignment,
-                ahead: *ahead,
-            };
-            let told = port.to.send(begin).await;
-            told.map_err(|_| Failure::run(format!("worker {index} has ended")))?;
-        }
+        let before = self.clocks().await?;
+        self.begin(plan, target, &before).await?;
         let controller = Controller {
             ports: &mut self.ports,
             clock: Clock::new(),
             progress,
         };
-        controller.conduct(plan.clone(), target.clone()).await
+        let mut outcome = controller.conduct(plan.clone(), target.clone()).await?;
+        match self.clocks().await {
+            Ok(after) => outcome.notes = drifts(&before, &after),
+            // The result stands without it.
+            Err(failure) => outcome.unseen.push(format!("the drift of clocks: {failure}")),
+        }
+        Ok(outcome)
+    }
+
+    /// How the clocks of workers on other machines stand to this one; all others are this one.
+    async fn clocks(&mut self) -> Result<Vec<Option<Offset>>, Failure> {
+        let mut clocks = Vec::new();
+        for (port, is_remote) in self.ports.iter_mut().zip(&self.remote) {
+            clocks.push(if *is_remote {
+                Some(door::clock_offset(port).await?)
+            } else {
+                None
+            });
+        }
+        Ok(clocks)
+    }
+
+    /// Tells each of them what to do.
+    async fn begin(&self, plan: &Plan, target: &Target, clocks: &[Option<Offset>]) -> Result<(), Failure> {
+        let of = self.ports.len();
+        for (index, (port, clock)) in self.ports.iter().zip(clocks).enumerate() {
+            let assignment = Box::new(Assignment {
+                // The same seed makes the same channels, which lie on the same shards.
+                id: format!("{:08x}", plan.seed),
+                plan: plan.clone(),
+                share: Share { index, of },
+                target: target.clone(),
+            });
+            let ahead = clock.unwrap_or_default().ahead;
+            let told = port.to.send(ToWorker::Begin { assignment, ahead }).await;
+            told.map_err(|_| Failure::run(format!("worker {index} has ended")))?;
+        }
+        Ok(())
     }
 
     /// Tells them that there is no more to do, and waits until they have been told: to those that joined, a controller that ends
@@ -143,7 +166,7 @@ impl Crew {
             let _ = worker::attend(link).await;
         }));
         self.ports.push(port);
-        self.ahead.push(0);
+        self.remote.push(false);
     }
 
     /// A worker in a process of its own. It ends when its standard input does, thus with this process at the latest.
@@ -163,7 +186,7 @@ impl Crew {
         // Its clock is this one's; but it says so only if it has come up.
         port.to.send(ToWorker::Time).await.map_err(|_| absent())?;
         match timeout(PATIENCE, port.from.recv()).await {
-            Ok(Some(FromWorker::Time { .. })) => self.ahead.push(0),
+            Ok(Some(FromWorker::Time { .. })) => self.remote.push(false),
             _ => return Err(absent()),
         }
         Ok(())
@@ -187,6 +210,21 @@ impl Drop for Crew {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
     }
+}
+
+/// What is to be known of the clocks of workers on other machines.
+fn drifts(before: &[Option<Offset>], after: &[Option<Offset>]) -> Vec<String> {
+    let both = before.iter().zip(after).enumerate();
+    both.filter_map(|(worker, (before, after))| {
+        let (before, after) = ((*before)?, (*after)?);
+        let words = |duration: Duration| words::seconds(duration.as_secs_f64());
+        Some(format!(
+            "the clock of worker {worker} is known to {}, and drifted by {} during the run",
+            words(before.exact_to.max(after.exact_to)),
+            words(after.drift_since(before)),
+        ))
+    })
+    .collect()
 }
 
 fn absent() -> Failure {

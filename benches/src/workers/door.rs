@@ -100,11 +100,27 @@ impl Door {
     }
 }
 
-/// By how much this clock is ahead of a worker's, in nanoseconds.
-pub(super) async fn clock_offset(port: &mut Port) -> Result<i64, Failure> {
-    let gone = || Failure::run("a worker has left as soon as it had joined");
+/// How a worker's clock stands to this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Offset {
+    /// By how much this clock is ahead of the worker's, in nanoseconds.
+    pub(super) ahead: i64,
+    /// How far from that it may be: half of the quickest answer's round trip.
+    pub(super) exact_to: Duration,
+}
+
+impl Offset {
+    /// How far the clocks have gone apart since `earlier`.
+    pub(super) const fn drift_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.ahead.abs_diff(earlier.ahead))
+    }
+}
+
+/// How a worker's clock stands to this one, by asking it some times.
+pub(super) async fn clock_offset(port: &mut Port) -> Result<Offset, Failure> {
+    let gone = || Failure::run("a worker that had joined does not tell the time");
     let clock = Clock::new();
-    let mut best: Option<(Duration, i64)> = None;
+    let mut best: Option<Offset> = None;
     for _ in 0..LOOKS {
         let asked = Instant::now();
         port.to.send(ToWorker::Time).await.map_err(|_| gone())?;
@@ -112,15 +128,15 @@ pub(super) async fn clock_offset(port: &mut Port) -> Result<i64, Failure> {
         let Ok(Some(FromWorker::Time { now })) = answer else {
             return Err(gone());
         };
-        let took = asked.elapsed();
         // It looked at its clock somewhere between question and answer: in the middle, as far as anybody knows.
-        let mine = i128::from(clock.now().nanoseconds()) - (took.as_nanos() / 2).cast_signed();
+        let exact_to = asked.elapsed() / 2;
+        let mine = i128::from(clock.now().nanoseconds()) - exact_to.as_nanos().cast_signed();
         let ahead = i64::try_from(mine - i128::from(now.nanoseconds())).unwrap_or_default();
-        if best.is_none_or(|(quickest, _)| took < quickest) {
-            best = Some((took, ahead));
+        if best.is_none_or(|best| exact_to < best.exact_to) {
+            best = Some(Offset { ahead, exact_to });
         }
     }
-    best.map(|(_, ahead)| ahead).ok_or_else(gone)
+    best.ok_or_else(gone)
 }
 
 /// A worker that joins a controller, and ends when that has no more to do for it.

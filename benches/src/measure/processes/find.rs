@@ -5,10 +5,8 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 
-use url::Url;
-
 use super::watch::Watched;
-use crate::target::Target;
+use crate::target::{Target, address};
 
 /// Why the process behind an address cannot be watched.
 #[derive(Debug, thiserror::Error)]
@@ -34,24 +32,32 @@ pub enum NotFound {
 const TCP_LISTEN: &str = "0A";
 const UDP_UNCONNECTED: &str = "07";
 
-/// The processes of a target: those that it names, or else those that listen at its addresses on this machine; and for each
-/// server that cannot be watched why not, in words.
+/// What the names of gateways and of shards begin with: figures are of those.
+const KINDS: [&str; 2] = ["gateway", "redis"];
+
+/// The processes of a target: those that it names and, of a kind of which it names none, those that listen at its addresses on
+/// this machine; and for each server that cannot be watched why not, in words.
 #[must_use]
 pub fn of(target: &Target) -> (Vec<Watched>, Vec<String>) {
-    if !target.processes.is_empty() {
-        return (target.processes.clone(), Vec::new());
-    }
-    let (mut watched, mut missing): (Vec<Watched>, _) = (Vec::new(), Vec::new());
-    let gateways = target.urls.iter().enumerate();
-    let gateways = gateways.map(|(index, url)| (format!("gateway-{index}"), url));
-    let shards = target.shards.iter().chain(&target.spares).enumerate();
-    let shards = shards.map(|(index, shard)| (format!("shard-{index}"), &shard.url));
-    for (name, url) in gateways.chain(shards) {
-        match address(url).and_then(listening_at) {
-            // Several addresses of one process.
-            Ok(pids) if watched.iter().any(|it| pids.contains(&it.pid)) => {}
-            Ok(pids) => watched.extend(Watched::named(&name, &pids)),
-            Err(reason) => missing.push(format!("{name}: {reason}")),
+    let mut watched = target.processes.clone();
+    let mut missing = Vec::new();
+    let shards = target.shards.iter().chain(&target.spares);
+    let addresses: [Vec<&String>; 2] = [
+        target.urls.iter().collect(),
+        shards.map(|shard| &shard.url).collect(),
+    ];
+    for (kind, urls) in KINDS.into_iter().zip(addresses) {
+        if target.processes.iter().any(|it| it.name.starts_with(kind)) {
+            continue;
+        }
+        for (url, number) in urls.into_iter().zip(1..) {
+            let name = format!("{kind}-{number}");
+            match address(url).and_then(listening_at) {
+                // Several addresses of one process.
+                Ok(pids) if watched.iter().any(|it| pids.contains(&it.pid)) => {}
+                Ok(pids) => watched.extend(Watched::named(&name, &pids)),
+                Err(reason) => missing.push(format!("{name}: {reason}")),
+            }
         }
     }
     (watched, missing)
@@ -60,16 +66,8 @@ pub fn of(target: &Target) -> (Vec<Watched>, Vec<String>) {
 /// What a URL leads to.
 fn address(url: &str) -> Result<SocketAddr, NotFound> {
     let unknown = || NotFound::Unknown(url.to_owned());
-    let parsed = Url::parse(url).map_err(|_| unknown())?;
-    let port = parsed.port().or_else(|| match parsed.scheme() {
-        "redis" | "rediss" => Some(6379),
-        "quic" => Some(443),
-        _ => parsed.port_or_known_default(),
-    });
-    let host = parsed.host_str().ok_or_else(unknown)?.trim_matches(['[', ']']);
-    let mut addresses = (host, port.ok_or_else(unknown)?)
-        .to_socket_addrs()
-        .map_err(|_| unknown())?;
+    let (host, port) = address::of(url).ok_or_else(unknown)?;
+    let mut addresses = (host.as_str(), port).to_socket_addrs().map_err(|_| unknown())?;
     addresses.next().ok_or_else(unknown)
 }
 

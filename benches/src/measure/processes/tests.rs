@@ -7,7 +7,7 @@ use super::find::inodes;
 use super::usage::Stat;
 use super::{Memory, NotFound, Sample, Usage, Watched, Watcher, listening_at, of};
 use crate::run::{Clock, Stamp};
-use crate::target::Target;
+use crate::target::{Shard, Target};
 
 /// Burns CPU when it is given a line, until its input ends.
 const BUSY: &str =
@@ -231,14 +231,44 @@ fn the_processes_of_a_local_target_are_found_by_its_address() {
         "{watched:?}"
     );
     assert!(
-        watched.iter().all(|it| it.name.starts_with("gateway-0")),
+        watched.iter().all(|it| it.name.starts_with("gateway-1")),
         "{watched:?}"
     );
     assert_eq!(missing.len(), 1, "{missing:?}");
     assert!(
-        missing[0].contains("gateway-1: 192.0.2.1:8000 is not"),
+        missing[0].contains("gateway-2: 192.0.2.1:8000 is not"),
         "{missing:?}"
     );
+}
+
+#[test]
+fn who_names_one_kind_of_process_need_not_name_the_other() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let named = |name: &str| Watched {
+        name: name.to_owned(),
+        pid: 1,
+    };
+    let names = |process: &str| {
+        let target = Target {
+            urls: vec![format!("ws://{address}/")],
+            shards: vec![Shard {
+                name: "a".to_owned(),
+                url: format!("redis://{address}"),
+            }],
+            processes: vec![named(process)],
+            ..Target::default()
+        };
+        let names: Vec<_> = of(&target).0.into_iter().map(|it| it.name).collect();
+        (
+            names[0].clone(),
+            names[1..].iter().all(|name| name.starts_with("gateway-1")),
+            names[1..].iter().all(|name| name.starts_with("redis-1")),
+            names.len() > 1,
+        )
+    };
+    assert_eq!(names("redis-7"), ("redis-7".to_owned(), true, false, true));
+    assert_eq!(names("gateway-7"), ("gateway-7".to_owned(), false, true, true));
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(super) const MAX_SAMPLES: usize = 2_400;
 /// A process that is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watched {
-    /// What it is called in reports: `gateway-0`, `shard-1`.
+    /// What it is called in reports: `gateway-1`, `redis-1`.
     pub name: String,
     /// Its id.
     pub pid: u32,

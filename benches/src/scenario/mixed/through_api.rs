@@ -14,15 +14,20 @@ use crate::scenario::reshard::play::Work;
 use crate::scenario::reshard::watcher::Channel;
 use crate::{Failure, Promise, Violation};
 
-/// Publishes to `channels` in turns, at this rate.
-pub(super) fn publish(run: &Run, channels: Vec<Channel>, rate: f64, stop: watch::Receiver<bool>) -> Work {
-    tokio::spawn(drive(run.clone(), channels, rate, stop))
+/// Publishes to `channels` in turns, at these times.
+pub(super) fn publish(
+    run: &Run,
+    channels: Vec<Channel>,
+    schedule: Schedule,
+    stop: watch::Receiver<bool>,
+) -> Work {
+    tokio::spawn(drive(run.clone(), channels, schedule, stop))
 }
 
 async fn drive(
     run: Run,
     channels: Vec<Channel>,
-    rate: f64,
+    schedule: Schedule,
     mut stop: watch::Receiver<bool>,
 ) -> Result<Ledger, Failure> {
     let names: Vec<(u32, Arc<str>)> = channels
@@ -30,7 +35,7 @@ async fn drive(
         .map(|channel| (channel.index, channel.name.as_str().into()))
         .collect();
     let mut publisher = Publisher::connect(&run).await?;
-    let mut metronome = Metronome::endless(Schedule::new(rate, run.plan().load.burst), Instant::now());
+    let mut metronome = Metronome::endless(schedule, Instant::now());
     let mut turns = names.iter().cycle();
     loop {
         let beats = tokio::select! {

@@ -34,11 +34,22 @@ pub(super) const PLAIN: [&str; 2] = ["plain_runs", "plain_nanoseconds"];
 /// What `redis-benchmark` says: commands a second.
 pub(super) const BENCHMARKED: &str = "redis_benchmark_rate";
 
-/// What the first worker runs; the others wait.
-pub(super) async fn measure(run: &Run, reference: Option<(String, Template)>) -> Result<(), Failure> {
-    run.mark(MARKS[0]).await?;
+/// What the first worker runs; the others wait. Without a template, that of the script is left out.
+pub(super) async fn measure(run: &Run, reference: Option<(String, Option<Template>)>) -> Result<(), Failure> {
+    let mut commands = Vec::new();
     if let Some((address, template)) = &reference {
-        let commands = scripts(run, address, template).await?;
+        commands = match template {
+            Some(template) => scripts(run, address, template).await?,
+            None => Vec::new(),
+        };
+        if commands.is_empty() {
+            run.unseen("the script by itself: the first shard serves none of the run's first channels");
+        }
+    }
+    run.mark(MARKS[0]).await?;
+    if let Some((address, _)) = &reference
+        && !commands.is_empty()
+    {
         pipelined(run, address, commands, 1, SCRIPT).await?;
     }
     run.mark(MARKS[1]).await?;
@@ -46,7 +57,10 @@ pub(super) async fn measure(run: &Run, reference: Option<(String, Template)>) ->
         pipelined(run, address, plain(run), 2, PLAIN).await?;
     }
     run.mark(MARKS[2]).await?;
-    if let Some((address, template)) = &reference
+    if let Some((address, _)) = &reference {
+        forget(run, address).await?;
+    }
+    if let Some((address, Some(template))) = &reference
         && let Some(rate) = redis_benchmark(address, template).await
     {
         run.total(BENCHMARKED, rate);
@@ -72,21 +86,14 @@ async fn scripts(run: &Run, address: &str, template: &Template) -> Result<Vec<Ve
         }
         Ok(served)
     });
-    let served = served.await?;
-    if served.is_empty() {
-        return Err(Failure::run(
-            "the first shard serves none of the run's first channels",
-        ));
-    }
-    Ok(served)
+    served.await
 }
 
 /// An `XADD` and a `PUBLISH` for each channel, with payloads as long as the gateway's.
 fn plain(run: &Run) -> Vec<Vec<u8>> {
     let load = &run.plan().load;
     let payload = "x".repeat(load.size);
-    let command = |index: usize| {
-        let key = format!("{}-plain-{index}", run.id());
+    let command = |key: String| {
         let mut encoded = Vec::new();
         resp::command(
             &mut encoded,
@@ -95,7 +102,26 @@ fn plain(run: &Run) -> Vec<Vec<u8>> {
         resp::command(&mut encoded, &["PUBLISH", &key, &payload]);
         encoded
     };
-    (0..load.channels.min(CHANNELS)).map(command).collect()
+    plain_keys(run).map(command).collect()
+}
+
+/// Keys that nobody else has.
+fn plain_keys(run: &Run) -> impl Iterator<Item = String> {
+    let plan = run.plan();
+    let begin = format!("{}{}", plan.prefix, run.id());
+    (0..plan.load.channels.min(CHANNELS)).map(move |index| format!("{begin}-plain-{index}"))
+}
+
+/// Leaves nothing behind on a server that is not the run's own.
+async fn forget(run: &Run, address: &str) -> Result<(), Failure> {
+    let words: Vec<_> = std::iter::once("UNLINK".to_owned())
+        .chain(plain_keys(run))
+        .collect();
+    let address = address.to_owned();
+    apart("the reference", move || {
+        Resp::connect(&address)?.ask(&words).map(drop)
+    })
+    .await
 }
 
 /// Sends commands in turns, pipelined; notes how many were answered, in how long. Each of them is of `answers` commands.

@@ -59,6 +59,7 @@ impl Resp {
                 Ok(stream) => {
                     stream.set_nodelay(true)?;
                     stream.set_read_timeout(Some(PATIENCE))?;
+                    stream.set_write_timeout(Some(PATIENCE))?;
                     let reader = BufReader::with_capacity(1 << 16, stream);
                     return Ok(Self { reader });
                 }

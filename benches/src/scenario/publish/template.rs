@@ -1,11 +1,11 @@
 //! The very command with which a gateway publishes, as its server has seen it.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use campanile_shard_router::partition::Partition;
 
-use super::resp::{self, Resp, malformed};
+use super::resp::{self, Resp};
 
 /// How long the first publication may take to come by.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,16 +33,22 @@ impl Monitor {
         Ok(Self { resp, prefix })
     }
 
-    /// The first such publication.
-    pub(super) fn find(mut self) -> io::Result<Template> {
+    /// The first such publication; `None` if none comes by in time.
+    pub(super) fn find(mut self) -> io::Result<Option<Template>> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let line = self.resp.line()?;
-            if let Some(template) = template(&line, &self.prefix) {
-                return Ok(template);
+            match self.resp.line() {
+                Ok(line) => {
+                    if let Some(template) = template(&line, &self.prefix) {
+                        return Ok(Some(template));
+                    }
+                }
+                // The server has said nothing for as long as it is listened to.
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(error) => return Err(error),
             }
         }
-        Err(malformed("no publication came by"))
+        Ok(None)
     }
 }
 

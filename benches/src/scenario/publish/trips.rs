@@ -19,7 +19,7 @@ pub(super) async fn measure(
     rate: f64,
     (start, end): (Instant, Instant),
 ) -> Result<(), Failure> {
-    let topic = format!("{}-bare", run.id());
+    let topic = format!("{}{}-bare", run.plan().prefix, run.id());
     let mut listener = listener(&address, &topic).await?;
     let publishing = {
         let (run, topic) = (run.clone(), topic.clone());

@@ -11,6 +11,7 @@ use super::story::Story;
 use crate::Failure;
 use crate::check::Ledger;
 use crate::client::{Ended, Swarm};
+use crate::pace::Schedule;
 use crate::publisher::{Feed, Publisher};
 use crate::run::Run;
 
@@ -156,7 +157,6 @@ fn feed(run: &Run, options: &Options) -> Feed {
     };
     Feed {
         channels: options.feed().map(channel).collect(),
-        rate: run.share().rate(run.plan().load.rate),
-        burst: run.plan().load.burst,
+        schedule: Schedule::new(run.plan().load.rate, run.plan().load.burst).part(run.share()),
     }
 }

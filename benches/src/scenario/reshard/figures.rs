@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::operator::PAUSE_AT_MOST;
 use crate::measure::Outcome;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::figures::{Figures, count, quantile};
+use crate::scenario::{Figure, Unit};
 
 /// One step of the run, between its marks.
 struct Step {
@@ -12,13 +14,17 @@ struct Step {
     took: Duration,
 }
 
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)];
+
 pub(in crate::scenario) fn figures(outcome: &Outcome) -> Vec<Figure> {
     let steps = steps(outcome);
-    let mut figures = moves(outcome, &steps);
-    figures.extend(processes(outcome, &steps));
-    figures.extend(latencies(outcome));
-    figures.extend(deliveries(outcome));
-    figures
+    let mut figures = Figures::default();
+    moves(outcome, &steps, &mut figures);
+    pauses(outcome, &mut figures);
+    processes(outcome, &steps, &mut figures);
+    latencies(outcome, &mut figures);
+    deliveries(outcome, &mut figures);
+    figures.done()
 }
 
 fn steps(outcome: &Outcome) -> Vec<Step> {
@@ -30,132 +36,90 @@ fn steps(outcome: &Outcome) -> Vec<Step> {
     (1..).map_while(step).collect()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn counter(outcome: &Outcome, name: &str) -> f64 {
-    outcome.counter(name) as f64
+/// How fast it went.
+fn moves(outcome: &Outcome, steps: &[Step], figures: &mut Figures) {
+    let (partitions, bytes) = (count(outcome, "partitions_moved"), count(outcome, "bytes_moved"));
+    let seconds: f64 = steps.iter().map(|step| step.took.as_secs_f64()).sum();
+    figures.lower("time to add a shard", mean_time(steps, 0), Unit::Seconds);
+    figures.lower("time to drain a shard", mean_time(steps, 1), Unit::Seconds);
+    figures.neither("partitions moved", Some(partitions), Unit::Count);
+    figures.neither("bytes moved", Some(bytes), Unit::Bytes);
+    let rates = [partitions, bytes].map(|moved| Some(moved / seconds));
+    figures.higher("partitions moved a second", rates[0], Unit::PerSecond);
+    figures.higher("bytes moved a second", rates[1], Unit::Bytes);
 }
 
-/// How fast it went. Steps take turns: a shard joins, a shard is drained.
-fn moves(outcome: &Outcome, steps: &[Step]) -> Vec<Figure> {
-    let time = |skip: usize| {
-        let each = steps
-            .iter()
-            .skip(skip)
-            .step_by(2)
-            .map(|step| step.took.as_secs_f64());
-        let (sum, count) = each.fold((0.0, 0.0), |(sum, count), seconds| (sum + seconds, count + 1.0));
-        sum / count
-    };
-    let (partitions, bytes) = (
-        counter(outcome, "partitions_moved"),
-        counter(outcome, "bytes_moved"),
-    );
-    let seconds: f64 = steps.iter().map(|step| step.took.as_secs_f64()).sum();
-    let pause = counter(outcome, "pause_nanoseconds") / 1e9 / counter(outcome, "pauses");
-    let figures = [
-        ("time to add a shard", time(0), Unit::Seconds, Better::Lower),
-        ("time to drain a shard", time(1), Unit::Seconds, Better::Lower),
-        ("partitions moved", partitions, Unit::Count, Better::Neither),
-        ("bytes moved", bytes, Unit::Bytes, Better::Neither),
-        (
-            "partitions moved a second",
-            partitions / seconds,
-            Unit::PerSecond,
-            Better::Higher,
-        ),
-        (
-            "bytes moved a second",
-            bytes / seconds,
-            Unit::Bytes,
-            Better::Higher,
-        ),
-        (
-            "a partition is closed for, on average",
-            pause,
-            Unit::Seconds,
-            Better::Lower,
-        ),
-    ];
-    let figure =
-        |(name, value, unit, better): (&str, f64, Unit, Better)| Figure::new(name, value, unit, better);
-    figures
-        .into_iter()
-        .filter(|(_, value, ..)| value.is_finite())
-        .map(figure)
-        .collect()
+/// The mean time of every other step. They take turns: a shard joins, a shard is drained.
+fn mean_time(steps: &[Step], skip: usize) -> Option<f64> {
+    let each = steps
+        .iter()
+        .skip(skip)
+        .step_by(2)
+        .map(|step| step.took.as_secs_f64());
+    let (sum, count) = each.fold((0.0, 0.0), |(sum, count), seconds| (sum + seconds, count + 1.0));
+    Some(sum / count)
+}
+
+/// How long partitions were closed, as far as the gateways' buckets tell.
+fn pauses(outcome: &Outcome, figures: &mut Figures) {
+    let mean = count(outcome, "pause_nanoseconds") / 1e9 / count(outcome, "pauses");
+    let words = "a partition is closed for";
+    figures.lower(&format!("{words}, on average"), Some(mean), Unit::Seconds);
+    for (name, share) in QUANTILES {
+        let pause = quantile(outcome, PAUSE_AT_MOST, share);
+        figures.lower(&format!("{words}, {name} at most"), pause, Unit::Seconds);
+    }
 }
 
 /// What the moves cost beyond what the load costs anyway.
-fn processes(outcome: &Outcome, steps: &[Step]) -> Vec<Figure> {
-    let (partitions, bytes) = (
-        counter(outcome, "partitions_moved"),
-        counter(outcome, "bytes_moved"),
-    );
-    let calm = outcome
-        .between("measure", "calm")
-        .unwrap_or_default()
-        .as_secs_f64();
-    let mut figures = Vec::new();
-    let mut sum = 0.0;
-    for (process, words) in [("gateway", "gateways"), ("redis", "shards")] {
-        let Some(before) = outcome.cpu_between(process, "measure", "calm") else {
-            continue;
-        };
-        let during = steps.iter().filter_map(|step| {
-            let used = outcome.cpu_between(process, &step.begin, &step.end)?;
-            Some(used - before / calm * step.took.as_secs_f64())
-        });
-        let cost: f64 = during.sum();
-        sum += cost;
-        let name = format!("CPU of {words} for the moves");
-        figures.push(Figure::new(name, cost, Unit::Seconds, Better::Lower));
+fn processes(outcome: &Outcome, steps: &[Step], figures: &mut Figures) {
+    let costs = [("gateway", "gateways"), ("redis", "shards")]
+        .map(|(process, words)| (words, cost(outcome, steps, process)));
+    for (words, cost) in costs {
+        figures.lower(&format!("CPU of {words} for the moves"), cost, Unit::Seconds);
     }
-    if !figures.is_empty() && partitions > 0.0 && bytes > 0.0 {
-        let each = [
-            ("CPU for a partition", sum / partitions),
-            ("CPU for a megabyte", sum / bytes * 1e6),
-        ];
-        figures.extend(each.map(|(name, value)| Figure::new(name, value, Unit::Seconds, Better::Lower)));
+    let known = costs.iter().filter_map(|(_, cost)| *cost);
+    let Some(sum) = known.reduce(|sum, cost| sum + cost) else {
+        return;
+    };
+    let [partitions, bytes] = ["partitions_moved", "bytes_moved"].map(|name| count(outcome, name));
+    if partitions > 0.0 && bytes > 0.0 {
+        figures.lower("CPU for a partition", Some(sum / partitions), Unit::Seconds);
+        figures.lower("CPU for a megabyte", Some(sum / bytes * 1e6), Unit::Seconds);
     }
-    figures
+}
+
+/// CPU seconds of processes during the steps beyond what they used in the calm while.
+fn cost(outcome: &Outcome, steps: &[Step], process: &str) -> Option<f64> {
+    let before = outcome.cpu_between(process, "measure", "calm")?;
+    let calm = outcome.between("measure", "calm").unwrap_or_default();
+    let during = steps.iter().filter_map(|step| {
+        let used = outcome.cpu_between(process, &step.begin, &step.end)?;
+        Some(used - before / calm.as_secs_f64() * step.took.as_secs_f64())
+    });
+    Some(during.sum())
 }
 
 /// What publishers and watchers noticed.
-fn latencies(outcome: &Outcome) -> Vec<Figure> {
-    let kinds = [
+fn latencies(outcome: &Outcome, figures: &mut Figures) {
+    for (latency, words) in [
         ("publish", "publish, partition at rest"),
         ("publish_moving", "publish, partition moving"),
         ("deliver", "publish to delivery, partition at rest"),
         ("deliver_moving", "publish to delivery, partition moving"),
-    ];
-    let mut figures = Vec::new();
-    let mut figure = |name: String, value: Duration| {
-        figures.push(Figure::new(
-            name,
-            value.as_secs_f64(),
-            Unit::Seconds,
-            Better::Lower,
-        ));
-    };
-    for (name, words) in kinds {
-        if let Some(histogram) = outcome.histogram(name) {
-            for (quantile, part) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
-                figure(format!("{words}: {quantile}"), histogram.quantile(part));
-            }
-            figure(format!("{words}: longest"), histogram.max());
+    ] {
+        for (name, share) in QUANTILES {
+            let value = quantile(outcome, latency, share);
+            figures.lower(&format!("{words}: {name}"), value, Unit::Seconds);
         }
     }
-    if let Some(histogram) = outcome.histogram("silence") {
-        figure(
-            "longest silence of a channel beyond what was meant".to_owned(),
-            histogram.max(),
-        );
-    }
-    figures
+    let silence = quantile(outcome, "silence", 1.0);
+    let words = "longest silence of a channel beyond what was meant";
+    figures.lower(words, silence, Unit::Seconds);
 }
 
-fn deliveries(outcome: &Outcome) -> Vec<Figure> {
-    let counts = [
+fn deliveries(outcome: &Outcome, figures: &mut Figures) {
+    for (name, words) in [
         ("published", "publications"),
         ("deliveries", "deliveries"),
         ("publish_refused", "publications refused"),
@@ -165,18 +129,10 @@ fn deliveries(outcome: &Outcome) -> Vec<Figure> {
         ("recoveries", "recoveries"),
         ("recovered_false", "recovered=false"),
         ("streams_read_again", "streams at rest that were read again"),
-    ];
-    let seconds = outcome.measured().unwrap_or_default().as_secs_f64();
-    let rate = counter(outcome, "deliveries") / seconds;
-    let figure = |(name, words)| Figure::new(words, counter(outcome, name), Unit::Count, Better::Neither);
-    let mut figures: Vec<_> = counts.into_iter().map(figure).collect();
-    if rate.is_finite() {
-        figures.push(Figure::new(
-            "deliveries a second",
-            rate,
-            Unit::PerSecond,
-            Better::Neither,
-        ));
+    ] {
+        figures.neither(words, Some(count(outcome, name)), Unit::Count);
     }
-    figures
+    let seconds = outcome.measured().unwrap_or_default().as_secs_f64();
+    let rate = count(outcome, "deliveries") / seconds;
+    figures.neither("deliveries a second", Some(rate), Unit::PerSecond);
 }

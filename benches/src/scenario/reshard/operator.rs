@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::Failure;
 use crate::admin::Admin;
-use crate::measure::scrape::Counters;
+use crate::measure::Readings;
 use crate::plan::Load;
 use crate::run::Run;
 use crate::scenario::Key;
@@ -37,6 +37,13 @@ pub(in crate::scenario) const ADD: Key = Key::text(
 /// Who leaves.
 pub(in crate::scenario) const DRAIN: Key =
     Key::text("drain", "", "the shard that is drained; by default the first one");
+
+/// How long partitions were closed, as the gateways count it.
+const PAUSES: &str = "campanile_move_pause_seconds";
+/// The same as a latency of the run: of each pause the upper end of its bucket.
+pub(in crate::scenario) const PAUSE_AT_MOST: &str = "pause_at_most";
+/// Pauses of a step in one bucket: far more than there are partitions.
+const MOST_PAUSES: usize = 1 << 20;
 
 /// A change of the shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,24 +192,15 @@ impl<'a> Operator<'a> {
                 if moves.is_null() && status["generation"].as_u64() >= asked {
                     return Ok(());
                 }
-                let (left, planned) = (moves["left"].as_f64(), moves["planned"].as_f64());
-                if let (Some(left), Some(planned), Some(fault)) = (left, planned, self.fault)
-                    && left < FAULT_AT * planned
-                {
-                    self.fault = None;
-                    self.break_it(fault, step).await?;
+                if let (Some(left), Some(planned)) = (moves["left"].as_f64(), moves["planned"].as_f64()) {
+                    if left < FAULT_AT * planned
+                        && let Some(fault) = self.fault.take()
+                    {
+                        self.break_it(fault, step).await?;
+                    }
+                    let (done, of) = (whole(planned - left), whole(planned));
+                    self.run.progress(done, of, "partitions that have moved");
                 }
-                let numbers = [
-                    planned.unwrap_or(0.0) - left.unwrap_or(0.0),
-                    planned.unwrap_or(0.0),
-                ];
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "at most 4096"
-                )]
-                let [done, of] = numbers.map(|number| number as u64);
-                self.run.progress(done, of, "partitions that have moved");
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
@@ -245,35 +243,57 @@ impl<'a> Operator<'a> {
     }
 
     /// What the gateways have counted during a step.
-    fn note(&self, before: &Counters, after: &Counters) {
-        let more = |name: &str| after.grown_since(before, name, &[]);
+    fn note(&self, before: &Readings, after: &Readings) {
+        let grown = after.growth_since(before);
         let received = |outcome: &str| {
-            after.grown_since(
-                before,
-                "campanile_messages_received_total",
-                &[("outcome", outcome)],
-            )
+            let labels = [("outcome", outcome)];
+            grown.sum("campanile_messages_received_total", &labels)
         };
-        let counts = [
-            ("partitions_moved", more("campanile_partitions_moved_total")),
-            ("bytes_moved", more("campanile_move_bytes_total")),
-            ("pauses", more("campanile_move_pause_seconds_count")),
+        let pauses = |part: &str| grown.sum(&format!("{PAUSES}_{part}"), &[]);
+        for (name, value) in [
             (
-                "pause_nanoseconds",
-                more("campanile_move_pause_seconds_sum") * 1e9,
+                "partitions_moved",
+                grown.sum("campanile_partitions_moved_total", &[]),
             ),
+            ("bytes_moved", grown.sum("campanile_move_bytes_total", &[])),
+            ("pauses", pauses("count")),
+            ("pause_nanoseconds", pauses("sum") * 1e9),
             ("held_back", received("held_back")),
             ("held_back_dropped", received("dropped")),
-        ];
-        for (name, value) in counts {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "counts, not negative"
-            )]
-            self.run.total(name, value as u64);
+        ] {
+            self.run.total(name, whole(value));
+        }
+        for pause in longest_of_each(&grown.buckets(PAUSES)) {
+            self.run.latency(PAUSE_AT_MOST, pause);
+        }
+        if after.0.iter().any(Option::is_none) {
+            let why = "the moves as a gateway has counted them that did not answer after a step";
+            self.run.unseen(why);
         }
     }
+}
+
+/// For each value in a histogram the upper end of its bucket; the longest end that there is, where a bucket has none.
+fn longest_of_each(buckets: &[(f64, f64)]) -> Vec<Duration> {
+    let mut each = Vec::new();
+    let mut last = 0.0;
+    for (end, count) in buckets {
+        last = if end.is_finite() { *end } else { last };
+        let count = usize::try_from(whole(*count))
+            .unwrap_or(usize::MAX)
+            .min(MOST_PAUSES);
+        each.extend(std::iter::repeat_n(Duration::from_secs_f64(last), count));
+    }
+    each
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts, not negative"
+)]
+fn whole(count: f64) -> u64 {
+    count as u64
 }
 
 #[cfg(test)]
@@ -312,5 +332,15 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_pause_is_known_by_the_upper_end_of_its_bucket() {
+        let buckets = [(0.01, 2.0), (0.5, 1.0), (f64::INFINITY, 1.0)];
+        let milliseconds: Vec<_> = longest_of_each(&buckets)
+            .iter()
+            .map(Duration::as_millis)
+            .collect();
+        assert_eq!(milliseconds, [10, 10, 500, 500]);
     }
 }

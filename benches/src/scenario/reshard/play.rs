@@ -18,6 +18,7 @@ use crate::Failure;
 use crate::admin::Admin;
 use crate::check::Ledger;
 use crate::client::{Member, Swarm};
+use crate::pace::Schedule;
 use crate::run::{Phase, Run};
 
 /// Between two steps.
@@ -32,8 +33,8 @@ pub(in crate::scenario) struct Play {
     pub(in crate::scenario) part: Box<dyn Fn(usize) -> Vec<Channel> + Send + Sync>,
     /// How many clients come and go: those behind the first ones, which publish.
     pub(in crate::scenario) visitors: usize,
-    /// What the publishers publish to, and how often.
-    pub(in crate::scenario) feeds: Vec<(Vec<Channel>, f64)>,
+    /// What the publishers publish to, and when.
+    pub(in crate::scenario) feeds: Vec<(Vec<Channel>, Schedule)>,
     /// What else goes on meanwhile: begun when the load begins, until told to end.
     pub(in crate::scenario) more: Vec<Begin>,
 }
@@ -116,7 +117,7 @@ impl Stage<'_> {
     async fn begin(
         &self,
         members: &[Member],
-        feeds: Vec<(Vec<Channel>, f64)>,
+        feeds: Vec<(Vec<Channel>, Schedule)>,
         visitors: usize,
         more: Vec<Begin>,
     ) -> Result<(watch::Sender<bool>, Vec<Work>), Failure> {
@@ -126,9 +127,9 @@ impl Stage<'_> {
         let start = run.phase(Phase::WarmUp).await?;
         let (stop, stopped) = watch::channel(false);
         let mut work = Vec::new();
-        for (channels, rate) in feeds.into_iter().filter(|(channels, _)| !channels.is_empty()) {
+        for (channels, schedule) in feeds.into_iter().filter(|(channels, _)| !channels.is_empty()) {
             let traffic = Traffic::new(run, publishers, channels, &self.moving, self.faulty);
-            work.push(tokio::spawn(traffic.drive(rate, start, stopped.clone())));
+            work.push(tokio::spawn(traffic.drive(schedule, start, stopped.clone())));
         }
         let visitors = others[..visitors].to_vec();
         work.push(visits::visits(visitors, run.plan().seed, stopped.clone()));

@@ -61,8 +61,18 @@ async fn the_clock_of_a_worker_is_known() {
     };
     let ahead = tokio::select! {
         () = worker => panic!("the controller went away"),
-        ahead = clock_offset(&mut port) => ahead.unwrap(),
+        offset = clock_offset(&mut port) => offset.unwrap().ahead,
     };
     // A thousandth of the difference: what this machine takes for nine questions is far less.
     assert!((ahead - slow).abs() < slow / 1_000, "{ahead}");
+}
+
+#[test]
+fn clocks_drift_either_way() {
+    let offset = |ahead| Offset {
+        ahead,
+        exact_to: Duration::ZERO,
+    };
+    assert_eq!(offset(-3).drift_since(offset(4)), Duration::from_nanos(7));
+    assert_eq!(offset(4).drift_since(offset(-3)), Duration::from_nanos(7));
 }
