@@ -123,19 +123,13 @@ fn check(load: &Load) -> Result<(), Failure> {
         false => Err(Failure::usage(format!("--{name} must {must}"))),
     };
     let positive = |name: &str, is: bool| right(name, is, "be more than 0");
-    let rates = [("rate", load.rate), ("connect-rate", load.connect_rate)];
-    for (name, rate) in rates {
+    let fastest = format!("be at most {FASTEST}");
+    for (name, rate) in [("rate", load.rate), ("connect-rate", load.connect_rate)] {
         right(name, rate.is_finite(), "be a number")?;
+        right(name, rate <= FASTEST, &fastest)?;
     }
     right("rate", load.rate >= 0.0, "not be negative")?;
     positive("connect-rate", load.connect_rate > 0.0)?;
-    for (name, rate) in [("rate", load.rate), ("connect-rate", load.connect_rate)] {
-        if rate > FASTEST {
-            return Err(Failure::usage(format!(
-                "--{name} {rate}: at most {FASTEST} a second"
-            )));
-        }
-    }
     positive("burst", load.burst > 0)?;
     positive("channels", load.channels > 0)?;
     positive("publishers", load.publishers > 0)?;
