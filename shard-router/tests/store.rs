@@ -21,7 +21,7 @@ use redis_server::RedisServer;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Registrations in these tests last this long.
-const TTL: Duration = Duration::from_millis(1500);
+const TTL: Duration = Duration::from_secs(4);
 
 /// What should happen soon happens within this.
 const SOON: Duration = Duration::from_secs(15);
@@ -57,7 +57,7 @@ fn open(server: &RedisServer) -> RedisStore {
     let mut config = RedisStoreConfig::new(&server.url());
     config.prefix = "{test}:campanile".to_owned();
     config.registration_ttl = TTL;
-    config.command_timeout = Duration::from_secs(1);
+    config.command_timeout = Duration::from_secs(5);
     RedisStore::open(config).unwrap()
 }
 
@@ -311,7 +311,8 @@ async fn receive(messages: &mut tokio::sync::mpsc::Receiver<Bytes>) -> Bytes {
 
 #[tokio::test]
 async fn a_store_that_is_gone_is_an_error_in_time_and_comes_back_by_itself() {
-    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    // Killed, not unplugged: what was written is there again, and no answer waits for the disk.
+    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "no"]);
     let store = open(&server);
     let first = document(1, 1);
     assert!(store.compare_and_set(None, &first).await.unwrap());
@@ -321,11 +322,7 @@ async fn a_store_that_is_gone_is_an_error_in_time_and_comes_back_by_itself() {
     let asked = Instant::now();
     let refused = store.read().await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    assert!(
-        asked.elapsed() < Duration::from_secs(4),
-        "took {:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < SOON, "took {:?}", asked.elapsed());
     assert!(store.status().is_err());
 
     server.restart();
@@ -348,11 +345,7 @@ async fn a_store_that_hangs_is_an_error_in_time() {
     server.pause();
     let asked = Instant::now();
     assert!(matches!(store.read().await, Err(StoreError::Unavailable(_))));
-    assert!(
-        asked.elapsed() < Duration::from_secs(4),
-        "took {:?}",
-        asked.elapsed()
-    );
+    assert!(asked.elapsed() < SOON, "took {:?}", asked.elapsed());
     assert!(store.status().is_err());
     server.resume();
     eventually("the store answers", async || store.read().await.is_ok()).await;

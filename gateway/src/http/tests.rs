@@ -99,7 +99,7 @@ async fn stopping_ends_silent_connections_and_the_listener() {
 }
 
 /// How many more come than begin in one turn.
-const CROWD: usize = 200;
+const CROWD: usize = 100;
 
 #[tokio::test]
 async fn who_has_connected_before_the_end_is_answered_although_it_is_the_end() {

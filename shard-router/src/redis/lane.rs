@@ -145,6 +145,8 @@ impl Life for LaneTask {
     ) -> String {
         self.context.report(self.slot, ConnectionState::Up);
         let why = self.serve(established, intent, requests).await;
+        // Told before it is counted: who has seen the count finds the lane down.
+        self.context.report(self.slot, ConnectionState::Down(why.clone()));
         self.context.metrics.lane_breaks.increment(1);
         why
     }

@@ -6,8 +6,8 @@ use campanile_shard_router::shard::{IdempotencyKey, PresenceEntry, PublishReques
 
 use crate::gateway::{Channel, Gateway, info};
 
-/// Longer than what expires soon.
-pub const LATER: Duration = Duration::from_millis(1500);
+/// Longer than what expires soon, and long enough for a whole move on a slow machine.
+pub const LATER: Duration = Duration::from_secs(6);
 
 pub fn keyed(channel: &Channel, key: &str) -> PublishRequest {
     PublishRequest {

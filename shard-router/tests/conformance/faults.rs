@@ -13,7 +13,7 @@ use crate::gateway::{Channel, Gateway, OPENED, Told, eventually};
 use crate::world::{World, options};
 
 /// A timeout that a case can wait for, and that a slow machine still keeps.
-const BRIEF: Duration = Duration::from_millis(800);
+const BRIEF: Duration = Duration::from_secs(3);
 
 fn brief() -> ShardOptions {
     ShardOptions {

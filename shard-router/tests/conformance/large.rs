@@ -134,6 +134,9 @@ pub async fn another_epoch_is_not_continued(world: impl World) {
     let items = mover.scan().await;
     mover.copy(items).await;
     world.pass(brief).await;
+    // Only the first life was to end.
+    let minute = Duration::from_secs(60);
+    (channel.limits.ttl, channel.limits.meta_ttl) = (minute, minute);
     publish_many(&mover.source.gateway, &channel, MANY / 2).await;
     mover.copy_dirty().await;
     let position = mover.source.gateway.content(&channel).await.0;

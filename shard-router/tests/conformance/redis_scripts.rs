@@ -240,7 +240,12 @@ async fn large_entries_are_copied_one_by_one() {
 async fn many_small_keys_share_calls() {
     let (world, other) = (RedisWorld::start(), RedisWorld::start());
     let channels: Vec<_> = (0..1000)
-        .map(|number| Channel::new(&format!("small:{number}")))
+        .map(|number| {
+            let mut channel = Channel::new(&format!("small:{number}"));
+            // None is to expire before the last one is there.
+            channel.limits.ttl = channel.limits.meta_ttl;
+            channel
+        })
         .collect();
     let mut mover = Mover::open(&world, &other, &channels).await;
     for channel in &channels {

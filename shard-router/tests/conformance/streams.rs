@@ -108,6 +108,8 @@ pub async fn content_expires_and_the_position_stays(world: impl World) {
     let (position, content) = gateway.content(&channel).await;
     assert_eq!(content, Vec::<String>::new());
     assert_eq!(position, before);
+    // What follows is not to expire.
+    channel.limits.ttl = Duration::from_secs(60);
     let next = gateway.append(&channel, "c").await;
     assert_eq!((next.epoch, next.offset), (before.epoch, Offset(3)));
     assert_eq!(gateway.content(&channel).await.1, ["c"]);

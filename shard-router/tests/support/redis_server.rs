@@ -102,6 +102,8 @@ impl Drop for RedisServer {
 fn spawn(port: u16, dir: &Path, settings: &[String]) -> Child {
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+    // A replica is served at once.
+    command.args(["--repl-diskless-sync-delay", "0"]);
     command.arg("--dir").arg(dir).args(settings);
     command
         .stdin(Stdio::null())

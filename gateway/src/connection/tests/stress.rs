@@ -6,15 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use super::client::Client;
-use super::world::{client, eventually, host, members, pipe, publish};
+use super::world::{client, eventually, host_with, members, pipe, publish};
+use crate::connection::host::Host;
 
 const ROUNDS: u64 = 300;
+
+/// A host that holds whatever comes while a client is kept from reading.
+async fn patient_host() -> Arc<Host> {
+    host_with(|options, _| options.queue_max_size = 64 << 20).await
+}
 
 /// Publishes without a pause until dropped.
 struct Publisher(Arc<AtomicBool>);
 
 impl Publisher {
-    fn start(host: &Arc<crate::connection::host::Host>, channel: &'static str) -> Self {
+    fn start(host: &Arc<Host>, channel: &'static str) -> Self {
         let running = Arc::new(AtomicBool::new(true));
         let (host, go_on) = (Arc::clone(host), Arc::clone(&running));
         tokio::spawn(async move {
@@ -44,7 +50,7 @@ fn offset(reply: &Value) -> Option<u64> {
 /// unsubscription comes none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn subscribing_again_and_again_shows_no_stray_doubled_or_missing_publication() {
-    let host = host().await;
+    let host = patient_host().await;
     let _publisher = Publisher::start(&host, "news");
     let mut clients = Vec::new();
     for _ in 0..4 {
@@ -80,7 +86,7 @@ async fn subscribing_again_and_again_shows_no_stray_doubled_or_missing_publicati
 /// The first of them begins long before the last.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_subscriptions_of_the_server_bring_waits_for_the_connect_reply() {
-    let host = host().await;
+    let host = patient_host().await;
     let _publisher = Publisher::start(&host, "a");
     let others = ('b'..='z').map(|name| format!(",\"{name}\":{{}}"));
     let subs = format!("{{\"subs\":{{\"a\":{{}}{}}}}}", others.collect::<String>());
@@ -99,7 +105,7 @@ async fn what_subscriptions_of_the_server_bring_waits_for_the_connect_reply() {
 /// Both commands in one frame: what the second ends, the first may not have begun yet.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn commands_that_follow_each_other_at_once_take_effect_in_order() {
-    let host = host().await;
+    let host = patient_host().await;
     let _publisher = Publisher::start(&host, "news");
     let mut client = client(&host).await;
     let subscribe = |id| format!("{{\"id\":{id},\"subscribe\":{{\"channel\":\"news\"}}}}");
@@ -139,7 +145,7 @@ async fn commands_that_follow_each_other_at_once_take_effect_in_order() {
 /// Connections that come and go while their subscriptions are being made leave nothing behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn clients_that_vanish_at_any_moment_leave_nothing_behind() {
-    let host = host().await;
+    let host = patient_host().await;
     let _publisher = Publisher::start(&host, "news");
     let mut clients = Vec::new();
     for round in 0..200_usize {

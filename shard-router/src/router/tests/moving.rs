@@ -258,15 +258,20 @@ async fn publications_keep_their_order_whichever_way_the_partition_goes() {
     // However slow the machine is.
     let router = cluster.router_with(RouterConfig {
         publish_wait: Duration::from_secs(60),
+        publish_queue_messages: 1 << 20,
         ..RouterConfig::default()
     });
     let channel = cluster.channel_on(1);
     router.publish(publish(&channel, "warm up")).await.unwrap();
+    let moved = CancellationToken::new();
     let publisher = tokio::spawn({
-        let (router, channel) = (Arc::clone(&router), channel.clone());
+        let (router, channel, moved) = (Arc::clone(&router), channel.clone(), moved.clone());
         async move {
             let mut pending = Vec::new();
-            for number in 0..2000 {
+            for number in 0.. {
+                if moved.is_cancelled() {
+                    break;
+                }
                 pending.push(tokio::spawn(router.publish(publish(&channel, number))));
                 if number % 5 == 0 {
                     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -286,6 +291,7 @@ async fn publications_keep_their_order_whichever_way_the_partition_goes() {
         moving.commit().await;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    moved.cancel();
     let accepted = publisher.await.unwrap();
     let positions: Vec<_> = accepted
         .into_iter()

@@ -263,7 +263,12 @@ async fn health_tells_which_shard_is_missing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_publisher_sees_its_own_order_whatever_happens_to_the_partition() {
     let cluster = Arc::new(Cluster::open(1).await);
-    let router = ready(&cluster).await;
+    // However slow the machine is.
+    let config = RouterConfig {
+        publish_wait: Duration::from_secs(60),
+        ..RouterConfig::default()
+    };
+    let router = ready_with(&cluster, config).await;
     let channel = cluster.channel_on(1);
     // All of it, so that nothing is lost however long the link takes to come back.
     let stream = stream(1000);

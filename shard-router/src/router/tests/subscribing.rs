@@ -224,7 +224,19 @@ async fn shutting_down_ends_what_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_misses_or_repeats_anything_however_subscribers_come_and_go() {
     let cluster = Cluster::open(2).await;
-    let router = cluster.router();
+    // All that is published can be recovered, however long a subscriber is kept from coming back.
+    let router = cluster.router_with(RouterConfig {
+        recovery_limit: 1000,
+        ..RouterConfig::default()
+    });
+    let subscribe = |position: Option<Position>| SubscribeOptions {
+        stream: stream(1000),
+        limit: 1000,
+        recover: position.map(|position| Recover {
+            position,
+            mode: RecoverMode::Stream,
+        }),
+    };
     let channels = [cluster.channel_on(1), cluster.channel_on(2)];
     let mut tasks = tokio::task::JoinSet::new();
     for client in 0..32_u64 {
@@ -235,9 +247,8 @@ async fn nobody_misses_or_repeats_anything_however_subscribers_come_and_go() {
         tasks.spawn(async move {
             let mut position: Option<Position> = None;
             for round in 0..20 {
-                let witness = Witness::subscribe(&router, &channel, position.clone())
-                    .await
-                    .unwrap();
+                let options = subscribe(position.clone());
+                let witness = Witness::subscribe_with(&router, &channel, options).await.unwrap();
                 if position.is_some() {
                     assert_eq!(witness.joined().outcome, Some(RecoveryOutcome::Recovered));
                 }
@@ -256,7 +267,11 @@ async fn nobody_misses_or_repeats_anything_however_subscribers_come_and_go() {
         let router = Arc::clone(&router);
         tasks.spawn(async move {
             for data in 0..400 {
-                router.publish(publish(&channel, data)).await.unwrap();
+                let publication = Publish {
+                    stream: stream(1000),
+                    ..publish(&channel, data)
+                };
+                router.publish(publication).await.unwrap();
                 tokio::time::sleep(Duration::from_micros(100)).await;
             }
         });
