@@ -148,6 +148,8 @@ impl ClusterBuilder {
         stream["force_recovery"] = json!(true);
         stream["force_positioning"] = json!(true);
         self.set("client.allow_anonymous_connect_without_token", true)
+            .set("cluster.command_timeout", "10s")
+            .set("cluster.publish_wait", "10s")
             .set("client.rate_limit.commands_per_second", 0)
             .namespace("bench", &open)
             .namespace("stream", &stream)

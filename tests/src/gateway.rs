@@ -30,7 +30,8 @@ impl Default for GatewayConfig {
             "quic": { "enabled": true, "generated_certificate": true },
             "webtransport": { "enabled": true },
             "http_api": { "key": API_KEY },
-            "client": { "token": { "hmac_secret_key": token::SECRET } },
+            // Whoever does not read for a while is not to be closed for that, but where a test is about it.
+            "client": { "token": { "hmac_secret_key": token::SECRET }, "ping_interval": "10m" },
             "cluster": { "command_timeout": "1s" },
             "log": { "level": "debug" },
         }))

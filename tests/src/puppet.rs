@@ -153,7 +153,7 @@ impl Puppet {
             .await
             .write_all(format!("{command}\n").as_bytes())
             .await?;
-        let answer = timeout(Duration::from_secs(30), receiver).await;
+        let answer = timeout(Duration::from_secs(90), receiver).await;
         answer
             .with_context(|| format!("no answer to {command}"))?
             .with_context(|| format!("ended at {command}"))

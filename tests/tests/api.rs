@@ -25,6 +25,8 @@ async fn cluster() -> Result<Cluster> {
         .gateways(2)
         .namespace("stream", &stream)
         .namespace("plain", &json!({ "allow_subscribe_for_client": true }))
+        // Within it the other gateway answers on a slow machine, too.
+        .set("cluster.command_timeout", "5s")
         .start()
         .await
 }

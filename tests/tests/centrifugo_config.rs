@@ -1,7 +1,6 @@
 //! A team's Centrifugo v6 file starts, and says what it no longer means.
 
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::Result;
 use campanile_tests::api::Api;
@@ -9,6 +8,7 @@ use campanile_tests::gateway::{Gateway, binary};
 use campanile_tests::puppet::{Puppet, Sdk};
 use campanile_tests::redis::RedisServer;
 use campanile_tests::token;
+use campanile_tests::wait::SOON;
 use serde_json::{Value, json};
 
 /// A file as it might run in production, with much that has no meaning here.
@@ -162,9 +162,7 @@ async fn use_it(gateway: &Gateway) -> Result<()> {
         .await?;
     for text in ["hello", "from the backend"] {
         client
-            .event_within(Duration::from_secs(5), "publication", |event| {
-                event["data"] == text
-            })
+            .event_within(SOON, "publication", |event| event["data"] == text)
             .await;
     }
     Ok(())

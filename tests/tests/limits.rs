@@ -33,7 +33,7 @@ async fn connect(gateway: &Gateway, transport: Transport) -> Result<Wire> {
 }
 
 async fn who_never_connects_is_closed_as_stale(transport: Transport) -> Result<()> {
-    let gateway = gateway(&[("client.stale_close_delay", json!("300ms"))]).await?;
+    let gateway = gateway(&[("client.stale_close_delay", json!("2s"))]).await?;
     let mut silent = Wire::open(gateway.endpoint(transport)).await?;
     let mut other = connect(&gateway, transport).await?;
     assert_eq!(silent.closed().await?.code, 3502);
@@ -43,15 +43,15 @@ async fn who_never_connects_is_closed_as_stale(transport: Transport) -> Result<(
 
 async fn who_does_not_answer_pings_is_closed_and_who_does_is_not(transport: Transport) -> Result<()> {
     let settings = [
-        ("client.ping_interval", json!("1s")),
-        ("client.pong_timeout", json!("500ms")),
+        ("client.ping_interval", json!("2s")),
+        ("client.pong_timeout", json!("1900ms")),
     ];
     let gateway = gateway(&settings).await?;
     let mut deaf = connect(&gateway, transport).await?;
     let mut other = connect(&gateway, transport).await?;
     let closed = deaf.closed();
     let answering = async {
-        let end = Instant::now() + Duration::from_secs(4);
+        let end = Instant::now() + Duration::from_secs(6);
         while Instant::now() < end {
             assert!(other.is_alive().await);
             tokio::time::sleep(Duration::from_millis(100)).await;

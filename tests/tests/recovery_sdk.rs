@@ -85,7 +85,7 @@ async fn ten_missed_seconds_are_recovered_on_the_other_gateway_through_every_sdk
     sleep(Duration::from_secs(1)).await;
     stop.send_replace(true);
     let published = publishing.await??;
-    assert!(published >= 200, "published all the time: {published}");
+    assert!(published >= 50, "published all the time: {published}");
     let expected: Vec<Value> = (0..published).map(Value::from).collect();
     for (sdk, _, puppet) in &clients {
         eventually(&format!("{sdk:?} has the last"), SOON, || async {

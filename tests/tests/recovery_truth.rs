@@ -70,11 +70,12 @@ async fn publish(gateway: &Gateway, numbers: std::ops::Range<u64>) -> Result<()>
     Ok(())
 }
 
-/// Waits until the gateway publishes again, to a channel that nobody looks at, on the same shard.
+/// Waits until the gateway publishes again, to a channel that nobody looks at, on the same shard, all of which is open again.
 async fn publishes_again(gateway: &Gateway) {
     eventually("the gateway publishes again", SOON, || async {
         let params = json!({ "channel": "stream:other", "data": {} });
-        matches!(gateway.api().try_call("publish", &params).await, Ok(Ok(_)))
+        let published = matches!(gateway.api().try_call("publish", &params).await, Ok(Ok(_)));
+        published && gateway.ready().await.is_ok_and(|(ready, _)| ready)
     })
     .await;
 }

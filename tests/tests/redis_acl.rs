@@ -50,7 +50,7 @@ fn url(server: &RedisServer, user: &str) -> String {
 fn config(shards: &Value, store: &str) -> GatewayConfig {
     let room = json!({
         "history_size": 10,
-        "history_ttl": "60s",
+        "history_ttl": "300s",
         "presence": true,
         "join_leave": true,
         "force_recovery": true,

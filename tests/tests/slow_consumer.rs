@@ -44,6 +44,7 @@ async fn a_client_that_stops_reading_is_closed_and_all_others_get_everything(
         .set("log.level", "info")
         // Its budget is to be what decides.
         .set("websocket.write_timeout", "10m")
+        .set("client.ping_interval", "10m")
         .namespace("room", &options);
     let gateway = Gateway::start(&config).await?;
     let endpoint = gateway.endpoint(transport);

@@ -122,8 +122,8 @@ async fn what_a_token_says_of_its_user_is_shown_to_others() -> Result<()> {
 async fn an_expired_connection_is_closed_unless_it_is_refreshed(transport: Transport) -> Result<()> {
     let gateway = gateway().await?;
     let endpoint = gateway.endpoint(transport);
-    let mut lasting = Wire::connect(&endpoint, &signed(json!({ "sub": "ann" }), 2)).await?;
-    let mut expiring = Wire::connect(&endpoint, &signed(json!({ "sub": "bob" }), 2)).await?;
+    let mut lasting = Wire::connect(&endpoint, &signed(json!({ "sub": "ann" }), 5)).await?;
+    let mut expiring = Wire::connect(&endpoint, &signed(json!({ "sub": "bob" }), 5)).await?;
     let fresh = signed(json!({ "sub": "ann" }), 60);
     let refreshed = lasting.request(json!({ "refresh": { "token": fresh } })).await?;
     assert_eq!(refreshed["refresh"]["expires"], true, "{refreshed}");

@@ -25,8 +25,9 @@ async fn gateway() -> Result<Gateway> {
         .set("quic.generated_certificate", true)
         .set("webtransport.enabled", true)
         .set("client.allowed_origins", json!(["http://127.0.0.1:*"]))
-        .set("client.ping_interval", "1s")
-        .set("client.pong_timeout", "500ms")
+        // A cut is noticed soon, and a page that is kept from running for a moment is not taken for gone.
+        .set("client.ping_interval", "3s")
+        .set("client.pong_timeout", "2900ms")
         .namespace("chat", &chat);
     Gateway::start(&config).await
 }

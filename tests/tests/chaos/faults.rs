@@ -182,7 +182,10 @@ impl Nemesis {
         if !self.is_whole(Target::Store) {
             return Ok(());
         }
-        let time = Duration::from_millis(self.random.random_range(200..6000));
+        // Where one shard alone may be in trouble, no longer than gateways' registrations last without it: a gateway that has
+        // expired begins its connections to all shards anew.
+        let longest = if self.world.focus.is_some() { 2000 } else { 6000 };
+        let time = Duration::from_millis(self.random.random_range(200..longest));
         if self.random.random_bool(0.5) {
             self.pause(Target::Store, time)
         } else {

@@ -77,6 +77,9 @@ impl World {
             .shards(shards)
             .gateways(3)
             .set("cluster.shards_managed_by", "api")
+            // Nothing may fail because the machine is slow.
+            .set("cluster.command_timeout", "10s")
+            .set("cluster.publish_wait", "10s")
             .set("client.channel_limit", 10_000)
             .set("client.recovery_max_publication_limit", 1000)
             .set("log.level", "info")

@@ -38,7 +38,7 @@ async fn a_gateway_is_alive_at_once_ready_with_a_topology_and_not_when_it_is_to_
     assert_eq!(probe(&gateway, "readinessProbe").await?, 503);
 
     store.restart().await?;
-    eventually("the gateway is ready", SOON, || async {
+    eventually("the gateway is ready", 2 * SOON, || async {
         probe(&gateway, "readinessProbe")
             .await
             .is_ok_and(|status| status == 200)
