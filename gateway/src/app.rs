@@ -7,6 +7,7 @@
 mod admin;
 mod announce;
 mod check;
+mod files;
 mod gateway;
 mod gauges;
 mod lists;
@@ -54,6 +55,7 @@ pub fn serve(sources: &Sources, json: bool) -> Exit {
         return refuse(&invalid, json);
     }
     let level = logging::start(checked.config.log);
+    files::raise_limit();
     let ended = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
