@@ -124,17 +124,29 @@ async fn the_paths_of_probes_are_real() -> Result<()> {
 }
 
 #[test]
-fn gateways_find_the_store_and_the_shards_of_the_base() -> Result<()> {
-    let manifests = Manifests::overlay("own")?;
-    let (file, variables) = settings(&manifests)?;
-    let store = variable(&variables, "CAMPANILE_CLUSTER_STORE")?;
-    let (host, port) = store
-        .rsplit_once('@')
-        .and_then(|(_, place)| place.split_once(':'))
-        .context("a host and a port")?;
-    let service = manifests.get("Service", host)?;
-    assert_eq!(service["spec"]["ports"][0]["port"].to_string(), port);
+fn gateways_find_the_store_also_if_they_start_before_it() -> Result<()> {
+    for overlay in ["dev", "production", "own"] {
+        let manifests = Manifests::overlay(overlay)?;
+        let (_, variables) = settings(&manifests)?;
+        let store = variable(&variables, "CAMPANILE_CLUSTER_STORE")?;
+        let (host, port) = store
+            .rsplit_once('@')
+            .and_then(|(_, place)| place.split_once(':'))
+            .context("a host and a port")?;
+        let spec = &manifests.get("Service", host)?["spec"];
+        assert_eq!(spec["ports"][0]["port"].to_string(), port);
+        // The name of a service without an address of its own is not there before a pod is: to a gateway that is a mistake in its
+        // configuration, with which it ends.
+        assert_ne!(spec["clusterIP"], "None", "{overlay}");
+        assert_eq!(spec["type"], "ClusterIP", "{overlay}");
+    }
+    Ok(())
+}
 
+#[test]
+fn gateways_find_the_shards_of_the_base() -> Result<()> {
+    let manifests = Manifests::overlay("own")?;
+    let (file, _) = settings(&manifests)?;
     let name = file["cluster"]["dns"]["name"].as_str().context("a name")?;
     let parts: Vec<_> = name.splitn(3, '.').collect();
     let [port, protocol, service] = parts[..] else {
