@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// How much of a log is printed when a test fails.
@@ -150,6 +150,23 @@ impl Process {
         }
         eprintln!("--- end of the log of {}\n{}---", self.name, &log[from..]);
     }
+}
+
+/// Writes a program of the shell, which may be started at once.
+///
+/// It is another process that writes it: what this one has open for writing is inherited by whatever another thread starts at that
+/// moment, and as long as anybody has a file open for writing the system does not run it.
+pub fn write_script(file: &Path, text: &str) -> Result<()> {
+    let status = Command::new("/bin/sh")
+        .args([
+            "-c",
+            "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\" && chmod 755 \"$0\"",
+        ])
+        .arg(file)
+        .arg(text)
+        .status()?;
+    ensure!(status.success(), "writing {}: {status}", file.display());
+    Ok(())
 }
 
 impl Drop for Process {

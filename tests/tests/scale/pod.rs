@@ -1,14 +1,12 @@
 //! A pod of a StatefulSet: its one container, run here.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use campanile_tests::manifests::{Manifests, Mounts, write_files};
-use campanile_tests::process::Process;
+use campanile_tests::process::{Process, write_script};
 use campanile_tests::redis::free_port;
 use campanile_tests::wait::SOON;
 use serde_json::{Value, json};
@@ -21,7 +19,7 @@ const PATHS: [&str; 3] = ["/data", "/etc/redis", "/run/redis"];
 const PASSWORD: &str = "REDISCLI_AUTH";
 
 /// How long a hook may take in which everything moves.
-const HOOK: Duration = Duration::from_secs(180);
+const HOOK: Duration = Duration::from_secs(300);
 
 /// A Redis as a manifest runs it.
 #[derive(Debug)]
@@ -108,6 +106,11 @@ impl Pod {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
+    /// It keeps its connections, and answers nothing any more.
+    pub(crate) fn pause(&self) {
+        self.process.pause();
+    }
+
     /// SIGTERM, and the end, in an orderly way.
     pub(crate) async fn terminate(&mut self) -> Result<()> {
         let status = self.process.terminate(SOON).await?;
@@ -179,12 +182,8 @@ impl Container {
     /// A `redis-cli` that goes to this pod's server.
     fn write_tool(&self) -> Result<()> {
         let (port, path) = (self.port, system_path()?);
-        let tool = self.tools.path().join("redis-cli");
-        std::fs::write(
-            &tool,
-            format!("#!/bin/sh\nPATH='{path}'\nexec redis-cli -p {port} \"$@\"\n"),
-        )?;
-        Ok(std::fs::set_permissions(tool, Permissions::from_mode(0o755))?)
+        let text = format!("PATH='{path}'\nexec redis-cli -p {port} \"$@\"");
+        write_script(&self.tools.path().join("redis-cli"), &text)
     }
 
     /// Runs the manifest's start command.
