@@ -73,7 +73,7 @@ impl Manifests {
             fs::write(folder.join("kustomization.yaml"), OWN)?;
         }
         bring_along(&folder)?;
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(kubectl());
         command.arg("kustomize").arg(&folder);
         let output = command
             .output()
@@ -168,25 +168,27 @@ impl Manifests {
         }
         for variable in container["env"].as_array().into_iter().flatten() {
             let name = variable["name"].as_str().context("a variable has a name")?;
-            let value = self.value(variable, pod, &variables)?;
-            variables.push((name.to_owned(), value));
+            if let Some(value) = self.value(variable, pod, &variables)? {
+                variables.push((name.to_owned(), value));
+            }
         }
         Ok(variables)
     }
 
-    fn value(&self, variable: &Value, pod: &str, before: &[(String, String)]) -> Result<String> {
+    /// The value of a variable. `None`: it is optional, and nobody has set it.
+    fn value(&self, variable: &Value, pod: &str, before: &[(String, String)]) -> Result<Option<String>> {
         let from = &variable["valueFrom"];
         for (reference, kind) in [("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")] {
             if let Some(name) = from[reference]["name"].as_str() {
                 let key = from[reference]["key"].as_str().context("a reference has a key")?;
-                let mut data = self.data(kind, name)?;
-                return data
-                    .remove(key)
-                    .with_context(|| format!("{kind} {name} has no {key}"));
+                let value = self.data(kind, name)?.remove(key);
+                let optional = from[reference]["optional"] == true;
+                ensure!(value.is_some() || optional, "{kind} {name} has no {key}");
+                return Ok(value);
             }
         }
         if from["fieldRef"]["fieldPath"] == "metadata.name" {
-            return Ok(pod.to_owned());
+            return Ok(Some(pod.to_owned()));
         }
         let text = variable["value"]
             .as_str()
@@ -196,7 +198,7 @@ impl Manifests {
             value = value.replace(&format!("$({name})"), set);
         }
         ensure!(!value.contains("$("), "{value}: set too late, or not at all");
-        Ok(value)
+        Ok(Some(value))
     }
 }
 
@@ -264,6 +266,12 @@ pub fn selects(selector: &Value, labels: &Value) -> bool {
 /// A file or folder of the repository.
 pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The tests' own `kubectl`, where `make setup` found none that will do; else the machine's.
+fn kubectl() -> PathBuf {
+    let own = source("tests/kubernetes/kubectl/node_modules/kubectl/kubectl");
+    if own.exists() { own } else { "kubectl".into() }
 }
 
 /// Puts what an overlay leaves to its user where it belongs.

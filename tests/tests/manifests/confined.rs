@@ -1,5 +1,7 @@
 //! Pods get no more than they need: the `restricted` profile of Kubernetes, and a file system that is read-only.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
 use campanile_tests::manifests::Manifests;
 use serde_json::json;
@@ -25,6 +27,21 @@ fn no_pod_is_root_or_could_become_it() -> Result<()> {
                 assert_eq!(context["capabilities"], json!({ "drop": ["ALL"] }), "{name}");
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn all_redis_servers_and_sentinels_are_of_one_version() -> Result<()> {
+    for manifests in Manifests::all()? {
+        let containers = manifests.workloads();
+        let images: BTreeSet<_> = containers
+            .iter()
+            .flat_map(|workload| workload.containers())
+            .filter_map(|container| container["image"].as_str())
+            .filter(|image| !image.contains("campanile"))
+            .collect();
+        assert!(images.len() <= 1, "{}: {images:?}", manifests.name);
     }
     Ok(())
 }

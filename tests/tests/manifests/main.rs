@@ -8,6 +8,7 @@ mod custom;
 mod image;
 mod joined;
 mod network;
+mod placed;
 mod referenced;
 mod schemas;
 mod sentinel;

@@ -17,6 +17,7 @@ mod hand;
 mod load;
 
 mod drained;
+mod let_in;
 mod pod;
 mod probed;
 mod restarted;

@@ -19,14 +19,14 @@ use crate::load::{Load, Pace};
 use crate::pod::Pod;
 
 pub(crate) const SHARD: &str = "campanile-shard";
-const STORE: &str = "campanile-store";
+pub(crate) const STORE: &str = "campanile-store";
 
 /// Channels with a stream, and as many without.
 const CHANNELS_OF_EACH_KIND: usize = 100;
 /// What a plan of moves may take on a machine that does other things as well.
-pub(crate) const MOVED: Duration = Duration::from_secs(120);
+pub(crate) const MOVED: Duration = Duration::from_secs(300);
 /// How long the last messages may be on their way.
-const ARRIVED: Duration = Duration::from_secs(60);
+const ARRIVED: Duration = Duration::from_secs(180);
 
 /// A publication that is not answered is made again, and is the same.
 const PACE: Pace = Pace {

@@ -2,20 +2,35 @@
 umask 077
 conf=/data/sentinel.conf
 
+# As a whole or not at all: what is there is never replaced.
 [ -s "$conf" ] || {
-    cat /etc/campanile-sentinel/sentinel.conf
-    printf 'sentinel announce-ip %s.campanile-sentinels\n' "$POD_NAME"
-} > "$conf"
+    {
+        cat /etc/campanile-sentinel/sentinel.conf
+        printf 'sentinel announce-ip %s.campanile-sentinels\n' "$POD_NAME"
+    } > "$conf.new"
+    mv "$conf.new" "$conf"
+}
 
-# Shards that it does not know yet begin with the first of their two.
+# Whom a Redis follows, if it is there and a replica.
+followed() {
+    REDISCLI_AUTH=$REDIS_PASSWORD timeout 3 redis-cli -h "$1" ROLE 2> /dev/null |
+        awk 'NR == 1 && $1 != "slave" { exit } NR == 2 { if ($1 ~ /^campanile-shard-/) print $1; exit }'
+}
+
+# Shards that it does not know yet begin with the first of their two, unless that one says that it has been replaced, before all Sentinels
+# lost what they knew: they do not find a primary by way of its replica.
 for service in $SHARDS; do
     grep -q "^sentinel monitor $service " "$conf" || {
-        printf 'sentinel monitor %s campanile-shard-%s.campanile-shards 6379 2\n' "$service" "${service##*-}"
-        # Silent for this long: down. Then the others are asked, and one of them makes the replica primary.
-        printf 'sentinel down-after-milliseconds %s 5000\n' "$service"
-        printf 'sentinel failover-timeout %s 60000\n' "$service"
-        printf 'sentinel parallel-syncs %s 1\n' "$service"
-    } >> "$conf"
+        first=campanile-shard-${service##*-}.campanile-shards
+        primary=$(followed "$first")
+        # Silent for 5 s: down. Then the others are asked, and one of them makes the replica primary.
+        cat >> "$conf" << END
+sentinel monitor $service ${primary:-$first} 6379 2
+sentinel down-after-milliseconds $service 5000
+sentinel failover-timeout $service 60000
+sentinel parallel-syncs $service 1
+END
+    }
 done
 
 # Passwords and permissions are those of today.
