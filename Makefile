@@ -117,13 +117,14 @@ reproducible: ## Build it twice, in two folders, and compare (takes two whole bu
 ALERTS = target/alerts
 
 .PHONY: alerts
-alerts: ## Check the alerts' rules with Prometheus' own tool, and have them go off
+alerts: ## Check the alerts' rules and the dashboard's expressions with Prometheus' own tool, and have alerts go off
 	tests/setup.sh prometheus
 	@mkdir -p $(ALERTS)
 	@# What Prometheus calls a file of rules is what stands in the resource below `spec`.
 	sed -e '1,/^spec:/d' -e 's/^  //' k8s/base/monitoring/rules.yaml > $(ALERTS)/rules.yaml
 	cp k8s/base/monitoring/rules_test.yaml $(ALERTS)
-	promtool check rules $(ALERTS)/rules.yaml
+	python3 tests/dashboard_rules.py > $(ALERTS)/dashboard.yaml
+	promtool check rules $(ALERTS)/rules.yaml $(ALERTS)/dashboard.yaml
 	promtool test rules $(ALERTS)/rules_test.yaml
 
 MICRO = $(CARGO) bench --locked -p campanile-benches --bench micro --
