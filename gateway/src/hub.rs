@@ -61,9 +61,12 @@ impl<S: Subscriber> Hub<S> {
 
     fn publish(&self, members: &Members<S>, message: &dyn Fn() -> Push) {
         let mut encoded = Encoded::new(message, Some(&self.encoded));
-        follow(members, &mut encoded);
+        let followed = follow(members, &mut encoded);
         for member in members.iter() {
             member.push(Kind::Publication, &mut encoded);
+        }
+        if let Some((member, meter)) = followed {
+            member.check_followed(meter);
         }
     }
 
@@ -83,15 +86,16 @@ impl<S: Subscriber> Hub<S> {
     }
 }
 
-/// Now and then, has a publication followed to one of the members, who is chosen by lot.
-fn follow<S: Subscriber>(members: &Members<S>, encoded: &mut Encoded<'_>) {
-    let meter = members.get(0).and_then(|member| member.subscriber().delivery());
-    let Some((meter, start)) = meter.and_then(|meter| Some((meter, meter.begin()?))) else {
-        return;
-    };
-    if let Some(member) = members.get(start.lot(members.len())) {
-        member.follow(meter, &start, encoded);
-    }
+/// Now and then, has a publication followed to one of the members, who is chosen by lot: that one, and who follows.
+fn follow<'a, S: Subscriber>(
+    members: &'a Members<S>,
+    encoded: &mut Encoded<'_>,
+) -> Option<(&'a Membership<S>, &'a DeliveryMeter)> {
+    let meter = members.get(0)?.subscriber().delivery()?;
+    let start = meter.begin()?;
+    let member = members.get(start.lot(members.len()))?;
+    member.follow(meter, &start, encoded);
+    Some((member, meter))
 }
 
 impl<S: Subscriber> Audience for Hub<S> {

@@ -16,7 +16,7 @@ use super::outbound::Outbound;
 /// Of so many publications that a thread fans out one is followed, if none is at that moment.
 const ONE_OF: u32 = 16;
 
-/// What waits for longer is counted as it is, so that one client who takes nothing does not hide all others.
+/// What waits for longer is counted as it is then, so that one client who takes nothing does not hide all others.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 thread_local! {
@@ -37,8 +37,17 @@ pub struct DeliveryMeter {
 #[derive(Debug)]
 struct Followed {
     queue: usize,
-    piece: usize,
+    stage: Stage,
     since: Instant,
+}
+
+/// How far a piece has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It waits in its queue; its address.
+    Queued(usize),
+    /// The transport has it, and perhaps the socket not yet.
+    Handed,
 }
 
 /// A publication that is worth following.
@@ -67,7 +76,8 @@ impl DeliveryMeter {
         describe_histogram!(
             NAME,
             Unit::Seconds,
-            "Sampled: time from a publication's arrival at the hub until it was written to one of its subscribers."
+            "Sampled: time from a publication's arrival at the hub until it was written to one of its subscribers, or so \
+             far if it still waits after 10 s."
         );
         Self {
             queue: AtomicUsize::new(0),
@@ -88,7 +98,7 @@ impl DeliveryMeter {
         (self.is_idle() || self.gives_up(at)).then_some(Start { at, number })
     }
 
-    /// Follows `piece`, which is about to be queued.
+    /// Follows `piece`, which is about to be queued. If it is not, [`forget`](Self::forget) has to be told.
     pub fn follow(&self, start: &Start, queue: &Outbound, piece: &Bytes) {
         let mut followed = self.followed.lock();
         // Another thread may have been faster.
@@ -96,31 +106,37 @@ impl DeliveryMeter {
             let queue = address(queue);
             *followed = Some(Followed {
                 queue,
-                piece: piece.as_ptr().addr(),
+                stage: Stage::Queued(piece.as_ptr().addr()),
                 since: start.at,
             });
             self.queue.store(queue, Ordering::Relaxed);
         }
     }
 
-    /// A batch has left a queue. Since when the followed piece has been under way, if it is in it.
-    #[must_use]
-    pub fn taken(&self, queue: &Outbound, batch: &[Bytes]) -> Option<Instant> {
+    /// A batch leaves a queue for its transport.
+    pub fn taken(&self, queue: &Outbound, batch: &[Bytes]) {
         let queue = address(queue);
         // The piece was followed before it was queued, under the lock of a queue that the batch has been taken from since.
         if self.queue.load(Ordering::Relaxed) != queue {
-            return None;
+            return;
         }
-        let found = |followed: &Followed| {
-            let mut pieces = batch.iter().map(|piece| piece.as_ptr().addr());
-            followed.queue == queue && pieces.any(|piece| piece == followed.piece)
-        };
-        self.release(found)
+        if let Some(followed) = &mut *self.followed.lock() {
+            let mut pieces = batch.iter().map(|piece| Stage::Queued(piece.as_ptr().addr()));
+            if followed.queue == queue && pieces.any(|piece| piece == followed.stage) {
+                followed.stage = Stage::Handed;
+            }
+        }
     }
 
-    /// The piece that was under way since then has been written.
-    pub fn delivered(&self, since: Instant) {
-        self.seconds.record(since.elapsed().as_secs_f64());
+    /// All that the transport of this queue was given has been written.
+    pub fn written(&self, queue: &Outbound) {
+        let queue = address(queue);
+        if self.queue.load(Ordering::Relaxed) == queue {
+            let found = |followed: &Followed| followed.queue == queue && followed.stage == Stage::Handed;
+            if let Some(since) = self.release(found) {
+                self.seconds.record(since.elapsed().as_secs_f64());
+            }
+        }
     }
 
     /// Nothing of this queue is delivered any more.
@@ -131,7 +147,8 @@ impl DeliveryMeter {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether nothing is followed.
+    pub(crate) fn is_idle(&self) -> bool {
         self.queue.load(Ordering::Relaxed) == 0
     }
 
@@ -139,7 +156,8 @@ impl DeliveryMeter {
     fn gives_up(&self, now: Instant) -> bool {
         let since = self.release(|followed| now.saturating_duration_since(followed.since) > PATIENCE);
         if let Some(since) = since {
-            self.delivered(since);
+            self.seconds
+                .record(now.saturating_duration_since(since).as_secs_f64());
         }
         since.is_some()
     }
@@ -159,6 +177,8 @@ fn address(queue: &Outbound) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     fn piece(text: &'static str) -> Bytes {
@@ -171,19 +191,47 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_followed_until_its_queue_gives_it_away() {
+    fn a_piece_is_followed_until_its_transport_has_written_it() {
         let (meter, queue, other) = (DeliveryMeter::register(), Outbound::new(1), Outbound::new(1));
         let followed = piece("followed");
         follow(&meter, &queue, &followed);
-        assert_eq!(meter.taken(&other, std::slice::from_ref(&followed)), None);
-        assert_eq!(meter.taken(&queue, &[piece("before")]), None);
-        assert!(
-            meter
-                .taken(&queue, &[piece("before"), followed.clone()])
-                .is_some()
-        );
-        assert_eq!(meter.taken(&queue, &[followed]), None, "once");
+        meter.taken(&other, std::slice::from_ref(&followed));
+        meter.written(&other);
+        meter.taken(&queue, &[piece("before")]);
+        meter.written(&queue);
+        assert!(!meter.is_idle(), "it still waits");
+        meter.taken(&queue, &[piece("before"), followed]);
+        meter.written(&other);
+        assert!(!meter.is_idle(), "its transport has it");
+        meter.written(&queue);
         assert!(meter.is_idle());
+    }
+
+    #[test]
+    fn what_is_counted_was_written_or_has_waited_for_long() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let meter = metrics::with_local_recorder(&recorder, DeliveryMeter::register);
+        let counted = || {
+            let page = recorder.handle().render();
+            let count = page
+                .lines()
+                .find_map(|line| line.strip_prefix("campanile_delivery_seconds_count "));
+            count.map_or(0, |count| count.parse().unwrap())
+        };
+        let (queue, followed) = (Outbound::new(1), piece("followed"));
+        follow(&meter, &queue, &followed);
+        meter.taken(&queue, std::slice::from_ref(&followed));
+        meter.forget(&queue);
+        meter.written(&queue);
+        assert_eq!(counted(), 0, "the client was gone before");
+        follow(&meter, &queue, &followed);
+        meter.taken(&queue, &[followed]);
+        meter.written(&queue);
+        meter.written(&queue);
+        assert_eq!(counted(), 1, "once");
+        follow(&meter, &queue, &piece("late"));
+        assert!(meter.gives_up(Instant::now().checked_add(PATIENCE * 2).unwrap()));
+        assert_eq!(counted(), 2);
     }
 
     #[test]

@@ -107,7 +107,10 @@ impl<T: Transport> Driver<T> {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         for _ in 0..BATCHES_PER_TURN {
             match self.transport().poll_flush(cx) {
-                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Ok(())) => {
+                    let Connection { host, outbound, .. } = &*self.connection;
+                    host.counters.delivery.written(outbound);
+                }
                 Poll::Ready(Err(end)) => return Poll::Ready(CloseReason::End(end)),
                 Poll::Pending => {
                     return self
@@ -134,12 +137,9 @@ impl<T: Transport> Driver<T> {
             let bytes = batch.iter().map(Bytes::len).sum();
             let counters = &self.connection.host.counters;
             counters.sent(self.connection.codec, batch.len(), bytes);
-            let followed = counters.delivery.taken(&self.connection.outbound, batch);
+            counters.delivery.taken(&self.connection.outbound, batch);
             let sent = self.transport().start_send(cx, batch);
             batch.clear();
-            if let Some(since) = followed {
-                self.connection.host.counters.delivery.delivered(since);
-            }
             Poll::Ready(sent.err().map(CloseReason::End))
         })
     }

@@ -140,6 +140,12 @@ impl Outbound {
         }
     }
 
+    /// Whether a piece of this subscription would be queued now. If so, none before was turned away: ends are for good.
+    pub fn takes(&self, liveness: &Liveness) -> bool {
+        let queue = self.queue.lock();
+        queue.end.is_none() && !liveness.is_over()
+    }
+
     fn wake_writer(mut queue: MutexGuard<'_, Queue>) {
         let writer = queue.writer.take();
         drop(queue);

@@ -67,10 +67,19 @@ impl<S: Subscriber> Membership<S> {
     }
 
     /// Has `meter` follow the push that comes next, unless it goes on a stream of its own.
+    /// [`check_followed`](Self::check_followed) has to be called after that push.
     pub(super) fn follow(&self, meter: &DeliveryMeter, start: &Start, encoded: &mut Encoded<'_>) {
         if self.liveness.route() == Route::Control {
             let piece = encoded.get(self.subscriber.codec());
             meter.follow(start, self.subscriber.outbound(), &piece);
+        }
+    }
+
+    /// Has `meter` forget the push that has just been made, if it may not have been queued.
+    pub(super) fn check_followed(&self, meter: &DeliveryMeter) {
+        let outbound = self.subscriber.outbound();
+        if !outbound.takes(&self.liveness) {
+            meter.forget(outbound);
         }
     }
 

@@ -3,7 +3,7 @@ use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use campanile_common::message::ClientInfo;
-use campanile_common::{Offset, Timestamp};
+use campanile_common::{DisconnectCode, Offset, Timestamp};
 use campanile_shard_router::publication::Publication;
 use parking_lot::Mutex;
 
@@ -15,6 +15,7 @@ use super::*;
 struct Client {
     outbound: Outbound,
     codec: Codec,
+    meter: Option<Arc<DeliveryMeter>>,
     lost: Mutex<Vec<(ChannelName, LossReason)>>,
 }
 
@@ -25,6 +26,10 @@ impl Subscriber for Client {
 
     fn codec(&self) -> Codec {
         self.codec
+    }
+
+    fn delivery(&self) -> Option<&DeliveryMeter> {
+        self.meter.as_deref()
     }
 
     fn lost(self: &Arc<Self>, membership: &Arc<Membership<Self>>, reason: LossReason) {
@@ -47,9 +52,14 @@ fn channel() -> ChannelName {
 }
 
 fn member(codec: Codec, interest: Interest) -> Arc<Membership<Client>> {
+    metered(codec, interest, None)
+}
+
+fn metered(codec: Codec, interest: Interest, meter: Option<Arc<DeliveryMeter>>) -> Arc<Membership<Client>> {
     let client = Client {
         outbound: Outbound::new(1000),
         codec,
+        meter,
         lost: Mutex::default(),
     };
     client.outbound.push("connected".into());
@@ -242,4 +252,32 @@ fn members_leave_in_any_order() {
     assert_eq!(snapshot.len(), 10);
     members.insert(Arc::clone(&list[3]));
     assert!(members.remove(&list[3]));
+}
+
+#[test]
+fn only_what_was_queued_is_followed() {
+    let (hub, meter) = (hub(), Arc::new(DeliveryMeter::register()));
+    let client = || metered(Codec::Json, Interest::default(), Some(Arc::clone(&meter)));
+    // Of so many one is followed.
+    let publish = |client: &Arc<Membership<Client>>| {
+        for _ in 0..16 {
+            hub.deliver(&channel(), &members(std::slice::from_ref(client)), &publication());
+            client.subscriber().received();
+        }
+    };
+    let live = client();
+    publish(&live);
+    assert!(!meter.is_idle());
+    meter.forget(live.subscriber().outbound());
+    // Whoever fans out may have looked at the list before.
+    live.end();
+    publish(&live);
+    assert!(meter.is_idle(), "the subscription has ended");
+    let leaving = client();
+    leaving
+        .subscriber()
+        .outbound()
+        .close(DisconnectCode::Closed.into());
+    publish(&leaving);
+    assert!(meter.is_idle(), "the connection ends");
 }
