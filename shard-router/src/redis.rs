@@ -11,7 +11,7 @@
 //! * [`place`]: what a URL says; [`tls`]: certificates, and what errors about them mean.
 //! * [`dialer`]: opening connections; [`sentinel`]: which server to open them to.
 //! * [`watching`]: noticing that another server has taken over.
-//! * [`grants`]: whether the server's user may do what is needed; [`memory`]: what a server says of its memory.
+//! * [`grants`]: whether the server's user may do what is needed; [`memory`] and [`replication`]: what a server says of those.
 //! * [`keys`]: the names of keys and Pub/Sub channels.
 //! * [`scripts`]: the Lua scripts and the commands that call them.
 //! * [`reply`]: what the server's answers mean.
@@ -42,6 +42,7 @@ mod memory;
 mod part;
 mod place;
 mod queue;
+mod replication;
 mod reply;
 mod scripts;
 mod sentinel;
@@ -56,6 +57,7 @@ pub(crate) use self::dialer::{Dialed, Dialer};
 pub use self::factory::RedisFactory;
 pub(crate) use self::memory::MemoryLimits;
 pub use self::place::{NotAPlace, RedisPlace};
+pub(crate) use self::replication::Replication;
 pub(crate) use self::sentinel::count_takeovers;
 pub use self::shard::RedisShard;
 pub use self::tls::{Pem, PemIdentity, RedisTls, RedisTlsError};

@@ -73,9 +73,12 @@ impl Connector {
         })
     }
 
-    /// Connects as `other` does from now on. The keys stay: they are the same in the whole deployment.
+    /// Connects as `other` does from now on. The keys stay: they are the same in the whole deployment; and so does what is known of
+    /// the primary of a service that is still the same.
     pub(super) fn follow(&self, other: &Self) {
-        self.dialer.send_replace(other.dialer());
+        let dialer = other.dialer();
+        dialer.inherit(&self.dialer());
+        self.dialer.send_replace(dialer);
     }
 
     /// What opens its connections now.
@@ -282,6 +285,20 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_configuration_keeps_what_is_known_of_the_primary() {
+        let connector = |url: &str| Connector::new(&RedisShardConfig::new(url), Duration::ZERO).unwrap();
+        let present = connector("redis+sentinel://s/main");
+        let word = crate::redis::sentinel::tests::primary(3, "a");
+        present.dialer().hear(0, word.clone());
+        let dialers = present.dialers();
+        present.follow(&connector("redis+sentinel://s,t/main"));
+        assert!(dialers.has_changed().unwrap());
+        assert_eq!(dialers.borrow().believed(), Some(word));
+        present.follow(&connector("redis+sentinel://s/other"));
+        assert_eq!(dialers.borrow().believed(), None);
+    }
 
     #[test]
     fn waits_grow_to_a_bound_and_start_over_after_success() {

@@ -11,15 +11,16 @@ use std::time::Duration;
 use ::redis::aio::{MultiplexedConnection, PubSub};
 use ::redis::{AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError};
 use futures_util::future::select_ok;
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::config::RedisConfigError;
 use super::place::{Host, RedisPlace};
 use super::reply;
-use super::sentinel;
+use super::sentinel::{self, Council, Primary};
 use super::tls::{RedisTls, TlsClient};
 
 /// How long Sentinels wait before they take a silent primary for gone, until they have said it themselves: their default.
@@ -32,14 +33,8 @@ pub(crate) struct Dialer(Arc<Inner>);
 struct Inner {
     place: RedisPlace,
     tls: Option<TlsClient>,
-    known: Mutex<Known>,
-}
-
-/// What Sentinels have said.
-struct Known {
-    /// The primary that was connected to last.
-    primary: Option<Host>,
-    down_after: Duration,
+    /// What Sentinels say; those who wait are woken when another server is believed to be the primary.
+    council: watch::Sender<Council>,
 }
 
 /// A connection that was opened, and the task that drives it, which ends with this.
@@ -61,11 +56,26 @@ impl Dialer {
             true => Some(TlsClient::open(tls.clone())?),
             false => None,
         };
-        let known = Mutex::new(Known {
-            primary: None,
-            down_after: DOWN_AFTER,
-        });
-        Ok(Self(Arc::new(Inner { place, tls, known })))
+        let sentinels = if place.has_sentinels() {
+            place.hosts().len()
+        } else {
+            0
+        };
+        let council = watch::Sender::new(Council::of(sentinels));
+        Ok(Self(Arc::new(Inner { place, tls, council })))
+    }
+
+    /// Goes on with what `before` has come to believe, if it asks about the same service: one of the same name, and with one of the
+    /// same Sentinels.
+    pub(super) fn inherit(&self, before: &Self) {
+        let (place, former) = (self.place(), before.place());
+        let same_sentinel = place.hosts().iter().any(|host| former.hosts().contains(host));
+        if let Some(believed) = before.believed()
+            && place.service() == former.service()
+            && same_sentinel
+        {
+            self.0.council.send_modify(|council| council.begin_with(believed));
+        }
     }
 
     pub(super) fn place(&self) -> &RedisPlace {
@@ -83,6 +93,14 @@ impl Dialer {
         let opened = self
             .connect_to(&server, &self.0.place.server_login(), config)
             .await;
+        opened.map_err(|words| self.of_server(&server, words))
+    }
+
+    /// Opens a connection for commands to the server that most of the Sentinels name now.
+    pub(crate) async fn connect_to_agreed(&self, config: AsyncConnectionConfig) -> Result<Dialed, String> {
+        let server = sentinel::agreed_primary(self).await?.host;
+        let login = self.0.place.server_login();
+        let opened = self.connect_to(&server, &login, config).await;
         opened.map_err(|words| self.of_server(&server, words))
     }
 
@@ -115,28 +133,69 @@ impl Dialer {
 
     /// How long the Sentinels wait before they replace a silent primary; nothing where there are none.
     pub(super) fn down_after(&self) -> Duration {
-        match self.0.place.has_sentinels() {
-            true => self.0.known.lock().down_after,
+        match self.has_sentinels() {
+            true => self.believed().map_or(DOWN_AFTER, |primary| primary.down_after),
             false => Duration::ZERO,
         }
     }
 
-    pub(super) fn note_down_after(&self, down_after: Duration) {
-        self.0.known.lock().down_after = down_after;
+    /// The address of the primary, by what Sentinels have said, if there are any.
+    pub(crate) fn primary(&self) -> Option<String> {
+        self.believed().map(|primary| primary.host.to_string())
     }
 
-    /// The primary that was connected to last.
-    pub(super) fn last_primary(&self) -> Option<Host> {
-        self.0.known.lock().primary.clone()
+    /// What Sentinels say, for those who wait for changes.
+    pub(super) fn council(&self) -> watch::Receiver<Council> {
+        self.0.council.subscribe()
+    }
+
+    /// The primary, by what Sentinels have said.
+    pub(super) fn believed(&self) -> Option<Primary> {
+        self.0.council.borrow().believed().cloned()
+    }
+
+    /// The Sentinel at this place of the URL has said something.
+    pub(super) fn hear(&self, sentinel: usize, word: Primary) {
+        self.deliberate(|council| council.hear(sentinel, word, Instant::now()));
+    }
+
+    /// A server that is to be examined, and [accepted](Self::accept) if it is a primary.
+    pub(super) fn doubt(&self) -> Option<Primary> {
+        self.deliberate(|council| council.doubt(Instant::now()))
+    }
+
+    /// The Sentinel at this place of the URL says nothing any more.
+    pub(super) fn miss(&self, sentinel: usize) {
+        self.deliberate(|council| council.miss(sentinel));
+    }
+
+    /// What was to be examined is a primary.
+    pub(super) fn accept(&self, examined: &Primary) {
+        self.deliberate(|council| council.accept(examined));
+    }
+
+    /// Nobody has listened to the Sentinels for a while.
+    pub(super) fn adjourn(&self) {
+        self.deliberate(Council::adjourn);
+    }
+
+    /// Wakes those who wait if another server is believed to be the primary than before.
+    fn deliberate<T>(&self, act: impl FnOnce(&mut Council) -> T) -> T {
+        let mut done = None;
+        self.0.council.send_if_modified(|council| {
+            let host = |council: &Council| council.believed().map(|primary| primary.host.clone());
+            let before = host(council);
+            done = Some(act(council));
+            host(council) != before
+        });
+        done.expect("it has been called")
     }
 
     async fn server(&self) -> Result<Host, String> {
-        if !self.0.place.has_sentinels() {
-            return Ok(self.0.place.hosts()[0].clone());
+        match self.has_sentinels() {
+            true => Ok(sentinel::primary(self).await?.host),
+            false => Ok(self.0.place.hosts()[0].clone()),
         }
-        let host = sentinel::primary(self).await?.host;
-        self.0.known.lock().primary = Some(host.clone());
-        Ok(host)
     }
 
     /// Says which server was meant where the configuration does not.

@@ -1,35 +1,30 @@
 //! Asking Sentinels which server is the primary, and being told when that becomes another one.
 //!
-//! All Sentinels are asked at once, and the answer with the highest configuration epoch counts: one that was cut off from
-//! the others may name a server that they have replaced. That the server named is a primary, and which run of it, is
-//! asked of the server itself by whoever connects to it.
+//! All Sentinels are asked at once; whom of them to believe is the [`council`]'s business. That the server named is a primary, and
+//! which run of it, is asked of the server itself by whoever connects to it.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, PushInfo, Value, from_redis_value};
+use ::redis::{AsyncConnectionConfig, Value, from_redis_value};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Backoff, pipeline};
-use super::dialer::{Dialer, in_time};
+use super::connection::pipeline;
+use super::dialer::Dialer;
 use super::place::Host;
 use super::reply;
 
+mod council;
+mod lookout;
+
+pub(super) use council::Council;
+pub(super) use lookout::Lookout;
+pub(crate) use lookout::count_takeovers;
+
 /// How long the others are waited for once a Sentinel has answered: longer than a healthy one takes.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// How often a Sentinel is asked although it tells of changes: notices that it is gone, and what it did not tell.
-const ASK_EVERY: Duration = Duration::from_secs(1);
-
-/// The Pub/Sub channel in which Sentinels tell that another server has become the primary.
-const SWITCHED: &str = "+switch-master";
 
 /// The primary, as a Sentinel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,22 +33,19 @@ pub(super) struct Primary {
     epoch: u64,
     pub(super) host: Host,
     /// How long it may be silent before it is replaced.
-    down_after: Duration,
+    pub(super) down_after: Duration,
+}
+
+impl Primary {
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        self.epoch == other.epoch && self.host == other.host
+    }
 }
 
 /// Which server is the primary.
 pub(super) async fn primary(dialer: &Dialer) -> Result<Primary, String> {
-    let mut asked: FuturesUnordered<_> = dialer
-        .place()
-        .hosts()
-        .iter()
-        .map(|host| async move {
-            ask(dialer, host)
-                .await
-                .map_err(|words| format!("{host}: {words}"))
-        })
-        .collect();
-    let (mut best, mut failures) = (None::<Primary>, Vec::new());
+    let mut asked = ask_all(dialer);
+    let mut failures = Vec::new();
     let mut until = None;
     loop {
         let answer = match until {
@@ -61,19 +53,53 @@ pub(super) async fn primary(dialer: &Dialer) -> Result<Primary, String> {
             Some(until) => timeout_at(until, asked.next()).await.unwrap_or_default(),
         };
         match answer {
-            Some(Ok(found)) => {
+            Some(Ok((sentinel, word))) => {
                 until.get_or_insert_with(|| Instant::now() + GATHER);
-                if best.as_ref().is_none_or(|best| best.epoch < found.epoch) {
-                    best = Some(found);
-                }
+                dialer.hear(sentinel, word);
             }
             Some(Err(failure)) => failures.push(failure),
             None => break,
         }
     }
-    let best = best.ok_or_else(|| format!("no Sentinel names the primary: {}", failures.join("; ")))?;
-    dialer.note_down_after(best.down_after);
-    Ok(best)
+    let believed = dialer.believed().filter(|_| until.is_some());
+    believed.ok_or_else(|| format!("no Sentinel names the primary: {}", failures.join("; ")))
+}
+
+/// The same, if more than half of the Sentinels that are configured name it. Waits for as many.
+pub(super) async fn agreed_primary(dialer: &Dialer) -> Result<Primary, String> {
+    let mut asked = ask_all(dialer);
+    let (mut words, mut failures) = (Vec::new(), Vec::new());
+    while let Some(answer) = asked.next().await {
+        match answer {
+            Ok((sentinel, word)) => {
+                dialer.hear(sentinel, word.clone());
+                words.push(word.host);
+            }
+            Err(failure) => failures.push(failure),
+        }
+        let believed = dialer.believed();
+        let agree = |host: &Host| 2 * words.iter().filter(|word| *word == host).count();
+        if let Some(primary) = believed.filter(|it| agree(&it.host) > dialer.place().hosts().len()) {
+            return Ok(primary);
+        }
+    }
+    Err(format!(
+        "no majority of the Sentinels names the same primary: {}",
+        failures.join("; ")
+    ))
+}
+
+/// Asks all Sentinels at once: their answers as they come, by their places in the URL.
+fn ask_all(dialer: &Dialer) -> FuturesUnordered<impl Future<Output = Result<(usize, Primary), String>>> {
+    let hosts = dialer.place().hosts().iter().enumerate();
+    hosts
+        .map(|(sentinel, host)| async move {
+            match ask(dialer, host).await {
+                Ok(word) => Ok((sentinel, word)),
+                Err(words) => Err(format!("{host}: {words}")),
+            }
+        })
+        .collect()
 }
 
 /// Asks one Sentinel, over a connection of its own.
@@ -131,129 +157,18 @@ fn not_understood() -> String {
     "its answer is not understood".to_owned()
 }
 
-/// Follows what each Sentinel says, as long as this lives.
-pub(crate) struct Lookout {
-    dialer: Dialer,
-    seen: watch::Receiver<Option<Primary>>,
-    /// The primary, as far as is known here.
-    last: Option<Host>,
-    _followers: JoinSet<()>,
-}
-
-impl Lookout {
-    /// Begins; needs a runtime. `limit` is how long a Sentinel may take to answer. Where there are no Sentinels, there is
-    /// nothing to follow.
-    pub(crate) fn begin(dialer: &Dialer, limit: Duration) -> Self {
-        let seen = watch::Sender::new(None);
-        let mut followers = JoinSet::new();
-        let hosts = dialer.place().hosts().iter();
-        for host in hosts.filter(|_| dialer.place().has_sentinels()) {
-            let follower = Follower {
-                dialer: dialer.clone(),
-                host: host.clone(),
-                limit,
-                seen: seen.clone(),
-            };
-            followers.spawn(follower.run());
-        }
-        Self {
-            dialer: dialer.clone(),
-            seen: seen.subscribe(),
-            last: None,
-            _followers: followers,
-        }
-    }
-
-    /// Waits until another server than before is the primary: its address. Cancel safe.
-    pub(crate) async fn takeover(&mut self) -> String {
-        while self.seen.changed().await.is_ok() {
-            let seen = self.seen.borrow_and_update().clone();
-            let Some(seen) = seen else { continue };
-            let before = self.last.replace(seen.host.clone());
-            // What was named first is news to those who connected earlier, and to another.
-            let before = before.or_else(|| self.dialer.last_primary());
-            if before.is_some_and(|before| before != seen.host) {
-                return seen.host.to_string();
-            }
-        }
-        // Nobody is followed.
-        pending().await
-    }
-}
-
-/// Counts takeovers until aborted.
-pub(crate) async fn count_takeovers(dialer: Dialer, limit: Duration, count: watch::Sender<u64>) {
-    let mut lookout = Lookout::begin(&dialer, limit);
-    loop {
-        let primary = lookout.takeover().await;
-        tracing::info!(place = %dialer.place(), primary, "Sentinel names another primary");
-        count.send_modify(|count| *count += 1);
-    }
-}
-
-/// Follows one Sentinel.
-struct Follower {
-    dialer: Dialer,
-    host: Host,
-    limit: Duration,
-    seen: watch::Sender<Option<Primary>>,
-}
-
-impl Follower {
-    async fn run(self) {
-        let mut backoff = Backoff::default();
-        loop {
-            let Err(error) = self.attend(&mut backoff).await;
-            tracing::debug!(sentinel = %self.host, error, "a Sentinel cannot be followed");
-            sleep(backoff.failed()).await;
-        }
-    }
-
-    /// Follows it over one connection, until that breaks.
-    async fn attend(&self, backoff: &mut Backoff) -> Result<Infallible, String> {
-        let told = Arc::new(Notify::new());
-        let tell = Arc::clone(&told);
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_push_sender(move |_: PushInfo| {
-                tell.notify_one();
-                Ok::<(), Infallible>(())
-            });
-        let login = self.dialer.place().sentinel_login();
-        let connecting = self.dialer.connect_to(&self.host, &login, config);
-        let mut dialed = in_time(self.limit, connecting).await?;
-        in_time(self.limit, dialed.redis.subscribe(SWITCHED)).await?;
-        backoff.succeeded();
-        loop {
-            let primary = in_time(self.limit, query(&self.dialer, &mut dialed.redis)).await?;
-            self.note(primary);
-            tokio::select! {
-                () = told.notified() => {}
-                () = sleep(ASK_EVERY) => {}
-            }
-        }
-    }
-
-    /// Notes what the Sentinel says unless another one knows better.
-    fn note(&self, primary: Primary) {
-        self.dialer.note_down_after(primary.down_after);
-        self.seen.send_if_modified(|seen| {
-            let is_news = match seen {
-                None => true,
-                Some(seen) => primary.epoch > seen.epoch,
-            };
-            let is_another = seen.as_ref().is_none_or(|seen| seen.host != primary.host);
-            if is_news {
-                *seen = Some(primary);
-            }
-            is_news && is_another
-        });
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// The primary that a Sentinel names.
+    pub(in crate::redis) fn primary(epoch: u64, name: &str) -> Primary {
+        Primary {
+            epoch,
+            host: host(name),
+            down_after: Duration::from_secs(5),
+        }
+    }
 
     fn text(text: &str) -> Value {
         Value::BulkString(text.as_bytes().to_vec())
@@ -278,13 +193,8 @@ mod tests {
     #[test]
     fn an_answer_names_the_primary() {
         let address = Value::Array(vec![text("10.0.0.7"), text("7000")]);
-        let primary = understand("main", address, details("3")).unwrap();
-        let expected = Primary {
-            epoch: 3,
-            host: host("10.0.0.7"),
-            down_after: Duration::from_secs(5),
-        };
-        assert_eq!(primary, expected);
+        let found = understand("main", address, details("3")).unwrap();
+        assert_eq!(found, primary(3, "10.0.0.7"));
     }
 
     #[test]
@@ -293,41 +203,5 @@ mod tests {
         assert!(error.contains("\"main\""), "{error}");
         let nonsense = understand("main", Value::Int(1), details("3"));
         assert_eq!(nonsense, Err(not_understood()));
-    }
-
-    #[tokio::test]
-    async fn only_a_later_epoch_makes_another_primary() {
-        let dialer = Dialer::new("redis+sentinel://s/main", &crate::redis::RedisTls::default()).unwrap();
-        let follower = Follower {
-            dialer: dialer.clone(),
-            host: host("s"),
-            limit: ASK_EVERY,
-            seen: watch::Sender::new(None),
-        };
-        let mut lookout = Lookout {
-            dialer: dialer.clone(),
-            seen: follower.seen.subscribe(),
-            last: None,
-            _followers: JoinSet::new(),
-        };
-        let says = |epoch, name: &str| {
-            follower.note(Primary {
-                epoch,
-                host: host(name),
-                down_after: Duration::from_secs(5),
-            });
-        };
-        says(3, "a");
-        says(3, "b");
-        says(2, "c");
-        says(4, "a");
-        let waited = tokio::time::timeout(Duration::from_millis(1), lookout.takeover()).await;
-        assert!(
-            waited.is_err(),
-            "the first one is no takeover, nor is an older word"
-        );
-        says(5, "b");
-        assert_eq!(lookout.takeover().await, "b:7000");
-        assert_eq!(dialer.down_after(), Duration::from_secs(5));
     }
 }
