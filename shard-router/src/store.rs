@@ -101,6 +101,11 @@ pub trait TopologyStore: Send + Sync + 'static {
 
     /// Whether the store answered lately, in words where it did not.
     fn status(&self) -> Result<(), String>;
+
+    /// What is not as it should be, in words, though the store works.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why the store did not do as asked.

@@ -153,6 +153,10 @@ impl TopologyStore for InterceptedStore {
     fn status(&self) -> Result<(), String> {
         self.inner.status()
     }
+
+    fn notes(&self) -> Vec<String> {
+        self.inner.notes()
+    }
 }
 
 /// A shard whose coordinator's operations are behind a judge; the gateways' pass.

@@ -109,7 +109,11 @@ impl Probe {
         let list = list.map(|difference| format!("shards: {difference}"));
         let wish = coordinator.wish.as_ref();
         let wish = wish.map(|reason| format!("the wanted list of shards cannot be carried out: {reason}"));
-        list.into_iter().chain(wish).chain(self.notes.texts()).collect()
+        list.into_iter()
+            .chain(wish)
+            .chain(self.store.notes())
+            .chain(self.notes.texts())
+            .collect()
     }
 
     /// How the shards are before there is a topology: those that will fill it.

@@ -5,14 +5,14 @@
 //! `…:messages:<gateway>`. Expiry goes by the server's clock alone.
 //!
 //! The server must keep every acknowledged change (`appendfsync always`): a store that forgets the last generation
-//! would hand it out again. Where Sentinels watch over it, changes and tokens are waited for until a replica has them.
+//! would hand it out again. Where Sentinels watch over it, changes and tokens count once a replica has them, or once they
+//! are found again on the server that most Sentinels name (`assurance`).
 
 use std::future::pending;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::RedisResult;
-use ::redis::aio::MultiplexedConnection;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -24,23 +24,25 @@ use super::{
 use crate::redis::{Dialer, RedisConfigError, RedisTls, count_takeovers, open_dialer};
 use crate::topology::{Token, Topology};
 
+mod assurance;
 mod backoff;
 mod connection;
 mod keys;
 mod poll;
+mod safety;
 mod scripts;
 mod subscriber;
 
+use assurance::Assurance;
 use connection::Connection;
-use keys::Keys;
+use keys::{Keys, Version};
+use poll::Poll;
+use safety::Safety;
 use scripts::Scripts;
 use subscriber::{Listen, Subscriber};
 
 /// How many gateways of this process may ask to listen at the same time; one does, once, when it starts.
 const LISTEN_REQUESTS: usize = 16;
-
-/// How long a change waits for a replica: many times what one that keeps up takes.
-const REPLICATION_MILLIS: u64 = 100;
 
 /// Where the store is and how it is used. No `Debug`: the URL holds a password.
 #[derive(Clone)]
@@ -102,8 +104,9 @@ pub struct RedisStore {
     connection: Connection,
     changes: watch::Sender<u64>,
     listen: mpsc::Sender<Listen>,
-    /// Whether a replica may take the server's place, so that what must not be forgotten is given it first.
-    has_replicas: bool,
+    /// A replica may take the server's place: what must not be forgotten is given it first.
+    assurance: Assurance,
+    safety: Arc<Safety>,
     command_timeout: Duration,
     registration_ttl: Duration,
     /// Ended when the store is dropped.
@@ -127,34 +130,32 @@ impl RedisStore {
             timeout: config.command_timeout,
         };
         tasks.spawn(count_takeovers(dialer, config.command_timeout, takeovers));
-        let connection = Connection::start(way.clone(), &mut tasks);
+        let safety = Arc::<Safety>::default();
+        let connection = Connection::start(way.clone(), Arc::clone(&safety), &mut tasks);
         let changes = watch::Sender::new(0);
         let (listen, requests) = mpsc::channel(LISTEN_REQUESTS);
         let subscriber = Subscriber::new(way.clone(), keys.clone(), changes.clone());
         tasks.spawn(subscriber.run(requests));
-        tasks.spawn(poll::run(connection.clone(), keys.clone(), changes.clone()));
+        let poll = Poll {
+            connection: connection.clone(),
+            dialer: way.dialer.clone(),
+            keys: keys.clone(),
+            changes: changes.clone(),
+            safety: Arc::clone(&safety),
+        };
+        tasks.spawn(poll.run());
         Ok(Self {
             keys,
             scripts: Scripts::new(),
             connection,
             changes,
             listen,
-            has_replicas: way.dialer.has_sentinels(),
+            assurance: Assurance::new(&way),
+            safety,
             command_timeout: config.command_timeout,
             registration_ttl: config.registration_ttl,
             _tasks: tasks,
         })
-    }
-
-    /// Waits for a moment until a replica has what was just written, if there may be one: a failover then takes over what
-    /// was acknowledged. Without a replica within reach it goes on: nothing better can be had.
-    async fn hand_on(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        if self.has_replicas {
-            let mut wait = ::redis::cmd("WAIT");
-            wait.arg(1).arg(REPLICATION_MILLIS);
-            let _replicas: i64 = wait.query_async(connection).await?;
-        }
-        Ok(())
     }
 
     fn ttl_millis(&self) -> u64 {
@@ -211,11 +212,17 @@ impl TopologyStore for RedisStore {
             call.arg(generation).arg(change_id);
             call.arg(next.generation.0).arg(next.change_id).arg(next.encode());
             call.arg(&self.keys.changes);
+            let version = self.keys.version();
+            let written = (Some(next.generation.0), Some(next.change_id));
             self.connection
                 .run(async |connection| {
-                    let done = call.invoke_async(connection).await?;
-                    self.hand_on(connection).await?;
-                    Ok(done)
+                    let asked = call.invoke_async(connection).await;
+                    let done: bool = asked.map_err(|error| error.to_string())?;
+                    if done {
+                        let stands = |found: Version| found == written;
+                        self.assurance.make_sure(connection, &version, stands).await?;
+                    }
+                    Ok::<_, String>(done)
                 })
                 .await
         })
@@ -291,14 +298,17 @@ impl TopologyStore for RedisStore {
 
     fn next_token(&self) -> StoreFuture<'_, Token> {
         Box::pin(async move {
-            let mut command = ::redis::cmd("INCR");
-            command.arg(&self.keys.token);
+            let [mut next, mut last] = ["INCR", "GET"].map(::redis::cmd);
+            next.arg(&self.keys.token);
+            last.arg(&self.keys.token);
             let token = self
                 .connection
                 .run(async |connection| {
-                    let token = command.query_async(connection).await?;
-                    self.hand_on(connection).await?;
-                    Ok(token)
+                    let asked = next.query_async(connection).await;
+                    let token: u64 = asked.map_err(|error| error.to_string())?;
+                    let stands = |last: u64| last >= token;
+                    self.assurance.make_sure(connection, &last, stands).await?;
+                    Ok::<_, String>(token)
                 })
                 .await;
             token.map(Token)
@@ -319,6 +329,10 @@ impl TopologyStore for RedisStore {
 
     fn status(&self) -> Result<(), String> {
         self.connection.status()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.safety.notes()
     }
 }
 

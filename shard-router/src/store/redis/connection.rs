@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -14,7 +14,8 @@ use tracing::{info, warn};
 
 use super::Way;
 use super::backoff::Backoff;
-use crate::redis::{Dialed, MemoryLimits};
+use super::safety::Safety;
+use crate::redis::{Dialed, MemoryLimits, Replication};
 use crate::store::StoreError;
 
 /// A handle to the connection; clones share it.
@@ -27,6 +28,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct Shared {
     timeout: Duration,
+    safety: Arc<Safety>,
     status: Mutex<Result<(), String>>,
     /// The latest connection that was found broken.
     broken: watch::Sender<u64>,
@@ -41,10 +43,11 @@ struct Live {
 
 impl Connection {
     /// Starts to connect, and to keep connected, in one of `tasks`.
-    pub(super) fn start(way: Way, tasks: &mut JoinSet<()>) -> Self {
+    pub(super) fn start(way: Way, safety: Arc<Safety>, tasks: &mut JoinSet<()>) -> Self {
         let (publish, live) = watch::channel(None);
         let shared = Arc::new(Shared {
             timeout: way.timeout,
+            safety,
             status: Mutex::new(Err("not connected yet".to_owned())),
             broken: watch::Sender::new(0),
         });
@@ -59,9 +62,9 @@ impl Connection {
 
     /// Runs one command. A connection that errs or is late is not used again: what it would still answer belongs to
     /// a command that nobody waits for.
-    pub(super) async fn run<T>(
+    pub(super) async fn run<T, E: ToString>(
         &self,
-        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> Result<T, E>,
     ) -> Result<T, StoreError> {
         let mut used = None;
         let answer = timeout(self.shared.timeout, async {
@@ -119,7 +122,7 @@ async fn keep_connected(mut way: Way, shared: Arc<Shared>, publish: watch::Sende
     let mut reachable = true;
     for serial in 1.. {
         way.takeovers.mark_unchanged();
-        let failed = match timeout(shared.timeout, connect(&way)).await {
+        let failed = match timeout(shared.timeout, connect(&way, &shared.safety)).await {
             Ok(Ok(Dialed {
                 redis,
                 driver: _driver,
@@ -160,17 +163,15 @@ async fn keep_connected(mut way: Way, shared: Arc<Shared>, publish: watch::Sende
 }
 
 /// Connects to the server, which must be a primary if Sentinels have named it.
-async fn connect(way: &Way) -> Result<Dialed, String> {
+async fn connect(way: &Way, safety: &Safety) -> Result<Dialed, String> {
     let config = AsyncConnectionConfig::new().set_response_timeout(Some(way.timeout));
     let mut dialed = way.dialer.connect(config).await?;
-    if way.dialer.has_sentinels() {
-        let mut question = redis::cmd("INFO");
-        question.arg("replication");
-        let info: RedisResult<String> = question.query_async(&mut dialed.redis).await;
-        let info = info.map_err(|error| error.to_string())?;
-        if !info.lines().any(|line| line.trim() == "role:master") {
+    if let Some(primary) = way.dialer.primary() {
+        let replication = Replication::ask(&mut dialed.redis).await?;
+        if !replication.is_primary {
             return Err("the server that Sentinel names is not a primary (yet)".to_owned());
         }
+        safety.note(&primary, replication);
     }
     warn_of_eviction(&mut dialed.redis).await;
     Ok(dialed)

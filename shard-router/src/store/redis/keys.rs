@@ -1,6 +1,11 @@
 //! The names of keys and channels.
 
+use redis::Cmd;
+
 use crate::store::GatewayId;
+
+/// Generation and change id of the stored topology.
+pub(super) type Version = (Option<u64>, Option<u64>);
 
 /// All names under one prefix.
 #[derive(Clone, Debug)]
@@ -27,6 +32,13 @@ impl Keys {
             changes: format!("{prefix}:changes"),
             messages: format!("{prefix}:messages"),
         }
+    }
+
+    /// The command that asks for the topology's [`Version`].
+    pub(super) fn version(&self) -> Cmd {
+        let mut command = redis::cmd("HMGET");
+        command.arg(&self.topology).arg("generation").arg("change_id");
+        command
     }
 
     /// The channel of messages to one gateway.
