@@ -15,7 +15,11 @@ use crate::process::Process;
 use crate::redis::{RedisOptions, becomes_ready, free_port, run};
 use crate::wait::eventually;
 
-/// How long a server must be silent before Sentinels replace it.
+/// How long a server must be silent before Sentinels replace it, unless they are told otherwise: so long that none is replaced
+/// because the machine stood still for a moment.
+const CALM: Duration = Duration::from_secs(60);
+
+/// The same for a server that is gone.
 pub const DOWN_AFTER: Duration = Duration::from_secs(2);
 
 /// How long Sentinels may take to find each other and the replicas, and to fail over: they talk every two seconds and
@@ -92,6 +96,13 @@ impl Sentinels {
             .command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", service])
             .await?;
         Ok(port)
+    }
+
+    /// Has all of them give up what has been silent for so long.
+    pub async fn give_up_after(&self, service: &str, silence: Duration) -> Result<()> {
+        let millis = silence.as_millis().to_string();
+        let words = ["SENTINEL", "SET", service, "down-after-milliseconds", &millis];
+        self.command_all(&words).await
     }
 
     /// Waits until each knows all others, and `replicas` of `service` that follow its primary.
@@ -175,7 +186,7 @@ fn configuration(port: u16, count: usize, services: &[Service<'_>], extra: &str)
     let mut text = format!("port {port}\nbind 127.0.0.1\n{extra}\n");
     for service in services {
         let (name, password) = (service.name, service.password);
-        let (quorum, down_after) = (count / 2 + 1, DOWN_AFTER.as_millis());
+        let (quorum, down_after) = (count / 2 + 1, CALM.as_millis());
         writeln!(
             text,
             "sentinel monitor {name} 127.0.0.1 {} {quorum}",

@@ -6,13 +6,14 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use campanile_shard_router::partition::Partition;
 use campanile_tests::balancer::Balancer;
 use campanile_tests::cluster::Cluster;
 use campanile_tests::gateway::{Gateway, GatewayConfig};
 use campanile_tests::over_each_transport;
 use campanile_tests::redis::{RedisOptions, RedisServer};
 use campanile_tests::token;
-use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wait::{SOON, eventually, until};
 use campanile_tests::wire::{Transport, Wire};
 use serde_json::{Value, json};
 
@@ -70,10 +71,13 @@ async fn publish(gateway: &Gateway, numbers: std::ops::Range<u64>) -> Result<()>
     Ok(())
 }
 
-/// Waits until the gateway publishes again, to a channel that nobody looks at, on the same shard, all of which is open again.
+/// Waits until the gateway publishes again, to a channel that nobody looks at, which goes the same way, and all of the shard
+/// is open again.
 async fn publishes_again(gateway: &Gateway) {
+    let mut others = (0..).map(|number| format!("stream:other-{number}"));
+    let other = others.find(|name| Partition::of(name) == Partition::of(CHANNEL));
+    let params = json!({ "channel": other, "data": {} });
     eventually("the gateway publishes again", SOON, || async {
-        let params = json!({ "channel": "stream:other", "data": {} });
         let published = matches!(gateway.api().try_call("publish", &params).await, Ok(Ok(_)));
         published && gateway.ready().await.is_ok_and(|(ready, _)| ready)
     })
@@ -108,10 +112,16 @@ async fn leave(gateway: &Gateway, wire: Wire) {
     .await;
 }
 
-/// Comes back with a position, and goes away again.
+/// Comes back with a position, and goes away again. It comes again if it is told that the shard is in trouble, which is no word
+/// about its position: after a restart the gateway's connections are back one after the other.
 async fn come_back(gateway: &Gateway, transport: Transport, position: &Position) -> Result<Return> {
-    let mut wire = Wire::connect(gateway.endpoint(transport), &token::connection("reader")).await?;
-    let result = wire.recover(CHANNEL, position.offset, &position.epoch).await?;
+    let (endpoint, token) = (gateway.endpoint(transport), token::connection("reader"));
+    let (wire, result) = until("whoever comes back is answered", SOON, || async {
+        let mut wire = Wire::connect(endpoint.clone(), &token).await.ok()?;
+        let result = wire.recover(CHANNEL, position.offset, &position.epoch).await;
+        Some((wire, result.ok()?))
+    })
+    .await;
     assert_eq!(result["was_recovering"], true, "{result}");
     leave(gateway, wire).await;
     let publications = result["publications"].as_array().cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use campanile_tests::authority::Authority;
 use campanile_tests::gateway::{Gateway, GatewayConfig, binary};
-use campanile_tests::redis::{RedisOptions, RedisServer};
+use campanile_tests::redis::{RedisOptions, RedisServer, free_port};
 use campanile_tests::sentinel::{Sentinels, Service};
 use campanile_tests::wait::{SOON, eventually};
 use serde_json::{Value, json};
@@ -30,15 +30,29 @@ async fn server(authority: &Authority, options: RedisOptions) -> Result<(RedisSe
     let mut options = options;
     options.extra.extend(settings(authority));
     let server = RedisServer::start_with(options).await?;
-    // A free one, chosen by whoever knows which are.
+    // Somebody else may be quicker to take it.
     for _ in 0..10 {
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?;
         let words = ["CONFIG", "SET", "tls-port", &port.to_string()];
         if server.command::<()>(&words).await.is_ok() {
             return Ok((server, port));
         }
     }
     anyhow::bail!("no port is free")
+}
+
+/// A Sentinel with a port for TLS beside the one without: that port.
+async fn sentinels(service: Service<'_>, lines: &str) -> Result<(Sentinels, u16)> {
+    let mut failure = None;
+    for _ in 0..3 {
+        let port = free_port()?;
+        match Sentinels::start(1, &[service], &format!("{lines}\ntls-port {port}")).await {
+            Ok(sentinels) => return Ok((sentinels, port)),
+            // It does not start if somebody else was quicker to take that port.
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.context("at least one attempt")?)
 }
 
 fn authority() -> Result<Authority> {
@@ -194,18 +208,14 @@ async fn sentinels_and_what_they_watch_are_reached_through_tls() -> Result<()> {
         .iter()
         .map(|(key, value)| format!("{key} {value}"))
         .collect();
-    let sentinel_port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    let lines = format!(
-        "{}\ntls-replication yes\ntls-port {sentinel_port}",
-        lines.join("\n")
-    );
+    let lines = format!("{}\ntls-replication yes", lines.join("\n"));
     let service = Service {
         name: "shard",
         port,
         password: "",
         replicas: 0,
     };
-    let _sentinels = Sentinels::start(1, &[service], &lines).await?;
+    let (_sentinels, sentinel_port) = sentinels(service, &lines).await?;
     let url = format!("rediss+sentinel://127.0.0.1:{sentinel_port}/shard");
     let gateway = Gateway::start(&config(&url, &store.url(), whole(&authority))).await?;
     use_it(&gateway).await?;
