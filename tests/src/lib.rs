@@ -14,6 +14,7 @@
 //! | [`process`] | a child process: signals, its log, its end |
 //! | [`redis`] | `redis-server` |
 //! | [`sentinel`] | Redis Sentinels |
+//! | [`users`] | servers with the documented users |
 //! | [`authority`] | certificates of the test's own |
 //! | [`gateway`] | the `campanile` binary and its configuration |
 //! | [`mod@bench`] | the `campanile-bench` binary |
@@ -50,5 +51,6 @@ pub mod relay;
 pub mod sentinel;
 pub mod suite;
 pub mod token;
+pub mod users;
 pub mod wait;
 pub mod wire;

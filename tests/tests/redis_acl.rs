@@ -1,6 +1,5 @@
 //! The users that the documentation tells to make are enough, and what others lack is named.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
@@ -8,43 +7,14 @@ use campanile_tests::gateway::{Gateway, GatewayConfig};
 use campanile_tests::redis::{RedisOptions, RedisServer};
 use campanile_tests::sentinel::{Sentinels, Service};
 use campanile_tests::token;
+use campanile_tests::users::{self, OWNER, PASSWORD, refusals, url};
 use campanile_tests::wait::{SOON, eventually};
 use campanile_tests::wire::{Transport, Wire};
 use serde_json::{Value, json};
 
-/// The password of the servers' owner, whom gateways do not know.
-const OWNER: &str = "secret-of-the-owner";
-
-/// The password of the documented users.
-const PASSWORD: &str = "secret-of-the-gateway";
-
-/// The words of the command that makes `user`, as the documentation has it.
-fn documented(user: &str) -> Result<Vec<String>> {
-    let text = include_str!("../../docs/redis.md");
-    let start = format!("ACL SETUSER {user} ");
-    let line = text.lines().find(|line| line.starts_with(&start));
-    let line = line.with_context(|| format!("docs/redis.md makes {user}"))?;
-    let line = line.replace(">PASSWORD", &format!(">{PASSWORD}"));
-    Ok(line.split(' ').map(str::to_owned).collect())
-}
-
-fn words(words: &[String]) -> Vec<&str> {
-    words.iter().map(String::as_str).collect()
-}
-
 /// A server that demands a password of everybody and knows the documented `user`.
 async fn server(user: &str) -> Result<RedisServer> {
-    let options = RedisOptions {
-        password: Some(OWNER.to_owned()),
-        ..RedisOptions::default()
-    };
-    let server = RedisServer::start_with(options).await?;
-    server.command::<()>(&words(&documented(user)?)).await?;
-    Ok(server)
-}
-
-fn url(server: &RedisServer, user: &str) -> String {
-    format!("redis://{user}:{PASSWORD}@127.0.0.1:{}", server.port())
+    users::server(user, RedisOptions::default()).await
 }
 
 fn config(shards: &Value, store: &str) -> GatewayConfig {
@@ -102,12 +72,6 @@ fn version() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// What was refused on a server for want of a permission.
-async fn refusals(server: &RedisServer) -> Result<Vec<String>> {
-    let log: Vec<HashMap<String, ::redis::Value>> = server.command(&["ACL", "LOG"]).await?;
-    Ok(log.iter().map(|entry| format!("{entry:?}")).collect())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_users_are_enough_for_everything() -> Result<()> {
     let (one, two) = (server("campanile").await?, server("campanile").await?);
@@ -133,12 +97,12 @@ async fn the_documented_users_are_enough_for_everything() -> Result<()> {
     // To the second shard and off the first, with all that they hold, and with a wish that was made at the server.
     let added = json!({ "name": "two", "url": url(&two, "campanile") });
     gateway.api().call("shards/add", &added).await?;
-    eventually("half of it has moved", 4 * SOON, || async {
+    eventually("half of it has moved", 8 * SOON, || async {
         has_moved(&gateway).await
     })
     .await;
     one.command::<()>(&["SET", "campanile:drain", "1"]).await?;
-    eventually("the first shard is drained", 4 * SOON, || async {
+    eventually("the first shard is drained", 8 * SOON, || async {
         let drained = one.command::<Option<String>>(&["GET", "campanile:drained"]).await;
         drained.is_ok_and(|drained| drained.is_some())
     })
@@ -178,9 +142,9 @@ async fn the_documented_users_are_enough_behind_sentinel() -> Result<()> {
         replicas: 0,
     });
     let sentinels = Sentinels::start(1, &services, "").await?;
-    sentinels
-        .command_all(&words(&documented("campanile-watch")?))
-        .await?;
+    let watch = users::documented("campanile-watch")?;
+    let watch: Vec<&str> = watch.iter().map(String::as_str).collect();
+    sentinels.command_all(&watch).await?;
     let query = format!("sentinel_user=campanile-watch&sentinel_password={PASSWORD}");
     let at = |user: &str, service: &str| {
         format!(
