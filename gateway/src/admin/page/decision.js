@@ -29,6 +29,7 @@ export class Decision {
 
   // What the button does.
   async go() {
+    this.tell("");
     try {
       await busy(button, this.act);
     } catch (error) {
