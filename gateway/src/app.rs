@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use tokio::runtime::{self, Runtime};
 use tokio::time::{Instant, timeout_at};
 
-use crate::cli::{Exit, give_up, refuse};
+use crate::cli::{Exit, give_up, refuse, tell_scripts};
 use crate::config::{Config, Invalid, Mistake, ShutdownOptions, Sources};
 use crate::connection::shutdown::Departure;
 use crate::exporter::Exporter;
@@ -78,11 +78,13 @@ fn fail(error: &anyhow::Error, json: bool) -> Exit {
     if let Some(invalid) = error.downcast_ref::<Invalid>() {
         return refuse(invalid, json);
     }
+    let why = format!("cannot go on: {error:#}");
     if tracing::enabled!(tracing::Level::ERROR) {
         tracing::error!(error = format!("{error:#}"), "cannot go on");
+        tell_scripts(json, None, &why);
         Exit::Failure
     } else {
-        give_up(&format!("cannot go on: {error:#}"))
+        give_up(&why, json)
     }
 }
 

@@ -4,6 +4,7 @@
 //! * `commands`, `config`, `token`: what needs no gateway.
 //! * `api` (with `caller`, `table`), `shards`, `nodes`: what asks a gateway through its API.
 //! * `client`: what is a client of a gateway.
+//! * `parse`: from what was typed to a command, or to what is wrong with it.
 //! * `exit`, `output`: how all of them end and print.
 
 mod api;
@@ -15,6 +16,7 @@ mod config;
 mod exit;
 mod nodes;
 mod output;
+mod parse;
 mod shards;
 mod table;
 mod token;
@@ -32,7 +34,8 @@ pub use config::{
 };
 pub use exit::Exit;
 pub use nodes::{ChannelsArguments, NodesArguments, channels, nodes};
-pub use output::{give_up, refuse};
+pub use output::{give_up, refuse, tell_scripts};
+pub use parse::parse;
 pub use shards::{ShardsArguments, shards};
 pub use token::{CheckTokenArguments, TokenArguments, check_token, generate_token};
 

@@ -1,10 +1,10 @@
 //! The `campanile` binary.
 
+use std::env;
 use std::process::ExitCode;
 
 use campanile_gateway::app;
-use campanile_gateway::cli::{self, Cli, Command};
-use clap::Parser as _;
+use campanile_gateway::cli::{self, Command};
 use mimalloc::MiMalloc;
 
 // Many small allocations of many threads, freed on other threads than they were made on.
@@ -12,7 +12,11 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let exit = match Cli::parse().into_command() {
+    let command = match cli::parse(env::args_os()) {
+        Ok(command) => command,
+        Err(exit) => return exit.into(),
+    };
+    let exit = match command {
         Command::Serve(arguments) => {
             let (sources, json) = arguments.into_parts();
             app::serve(&sources, json)

@@ -44,7 +44,7 @@ fn file() -> Value {
             }],
         },
         "http_api": { "key": "their-key" },
-        "admin": { "enabled": true, "password": "p", "secret": "s" },
+        "admin": { "enabled": true, "password": "their-password", "secret": "s" },
         "usage_stats": { "disabled": true },
         "sse": { "enabled": true },
         "grpc_api": { "enabled": true, "port": 10000 },

@@ -56,7 +56,7 @@ impl ApiArguments {
         params: &Value,
         text: impl FnOnce(T) -> String,
     ) -> Exit {
-        let called = block_on(async { self.caller()?.call(method, params).await });
+        let called = block_on(self.json, async { self.caller()?.call(method, params).await });
         let answer = match called {
             Err(exit) => return exit,
             Ok(Err(error)) => return fail(error.exit(), self.json, error.code(), &error.to_string()),
@@ -86,8 +86,8 @@ impl fmt::Debug for ApiArguments {
 }
 
 /// Waits for `future` on a runtime of its own.
-pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output, Exit> {
+pub(super) fn block_on<F: Future>(json: bool, future: F) -> Result<F::Output, Exit> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| give_up(&format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(|error| give_up(&format!("cannot start: {error}"), json))?;
     Ok(runtime.block_on(future))
 }

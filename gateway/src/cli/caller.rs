@@ -91,8 +91,9 @@ impl CallError {
     /// How the process ends.
     pub(super) const fn exit(&self) -> Exit {
         match self {
-            Self::Refused { .. } => Exit::Refused,
-            _ => Exit::Failure,
+            Self::Url(_) | Self::Tls(_) => Exit::Usage,
+            Self::Unauthorized | Self::Refused { .. } => Exit::Refused,
+            Self::Unreachable { .. } | Self::NotTheApi { .. } => Exit::Failure,
         }
     }
 

@@ -38,7 +38,7 @@ pub fn publish(arguments: PubArguments) -> Exit {
 }
 
 fn carry_out<F: Future<Output = Result<(), Failure>>>(json: bool, command: impl FnOnce() -> F) -> Exit {
-    let outcome = block_on(async {
+    let outcome = block_on(json, async {
         let outcome = command().await;
         session::goodbye().await;
         outcome

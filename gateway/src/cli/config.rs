@@ -9,13 +9,16 @@ use serde_json::{Value, json};
 use super::output::{answer, complain, fail, say};
 use super::{ConfigArguments, Exit};
 use crate::app::check;
-use crate::config::{Invalid, Report, generate, reference as keys};
+use crate::config::{Invalid, Report, Severity, generate, reference as keys};
 
 /// What to check.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
     #[command(flatten)]
     config: ConfigArguments,
+    /// Let warnings count as errors
+    #[arg(long)]
+    strict: bool,
     /// Print one JSON object: whether it is valid, and what was found
     #[arg(long)]
     json: bool,
@@ -47,7 +50,15 @@ pub struct ReferenceArguments {
 #[must_use]
 pub fn check_config(arguments: CheckArguments) -> Exit {
     let found = |valid: bool, report: &Report| json!({ "valid": valid, "findings": report.findings() });
-    match check(&arguments.config.sources()) {
+    let is_too_much = |report: &Report| {
+        let found = report.findings().iter();
+        arguments.strict && found.map(|finding| finding.severity).max() > Some(Severity::Note)
+    };
+    let checked = match check(&arguments.config.sources()) {
+        Ok(checked) if is_too_much(&checked.report) => Err(Invalid(checked.report)),
+        checked => checked,
+    };
+    match checked {
         Ok(checked) => answer(
             arguments.json,
             || found(true, &checked.report),

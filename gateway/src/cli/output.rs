@@ -34,29 +34,31 @@ pub(super) fn complain(text: &str) {
 
 /// What went wrong, on standard error; for scripts also on standard output. The code is that of a gateway's refusal.
 pub(super) fn fail(exit: Exit, json: bool, code: Option<u32>, message: &str) -> Exit {
+    tell_scripts(json, code, message);
+    complain(message);
+    exit
+}
+
+/// What went wrong, on standard output where that is for scripts.
+pub fn tell_scripts(json: bool, code: Option<u32>, message: &str) {
     if json {
         say(json!({ "error": { "code": code, "message": message } }).to_string());
     }
-    complain(message);
-    exit
 }
 
 /// What must be changed in the configuration, a line for each; for scripts also on standard output.
 #[must_use]
 pub fn refuse(invalid: &Invalid, json: bool) -> Exit {
     let errors: Vec<String> = invalid.0.errors().map(ToString::to_string).collect();
-    if json {
-        say(json!({ "error": { "code": null, "message": errors.join("; ") } }).to_string());
-    }
+    tell_scripts(json, None, &errors.join("; "));
     for error in errors {
         complain(&format!("error: {error}"));
     }
     invalid.0.kind().into()
 }
 
-/// Says why it could not go on.
+/// Says why it could not go on; for scripts also on standard output.
 #[must_use]
-pub fn give_up(why: &str) -> Exit {
-    complain(why);
-    Exit::Failure
+pub fn give_up(why: &str, json: bool) -> Exit {
+    fail(Exit::Failure, json, None, why)
 }

@@ -33,7 +33,7 @@ use wait::{Aim, follow};
 #[must_use]
 pub fn shards(arguments: ShardsArguments) -> Exit {
     let json = arguments.api.json;
-    match block_on(run(arguments)) {
+    match block_on(json, run(arguments)) {
         Ok(Ok(())) => Exit::Success,
         Ok(Err(failure)) => report(&failure, json),
         Err(exit) => exit,

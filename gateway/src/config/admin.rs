@@ -101,7 +101,7 @@ fn is_within(path: &str, prefix: &str) -> bool {
 
 fn check_secrets(admin: &raw::Admin, shards: &ShardsOptions, report: &mut Report) {
     if admin.password.len() < SHORT_PASSWORD {
-        report.security(format!(
+        report.error(format!(
             "admin.password: a password this short can be found out by trying; write {SHORT_PASSWORD} bytes or more"
         ));
     }

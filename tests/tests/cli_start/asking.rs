@@ -118,7 +118,7 @@ async fn the_gateways_of_a_deployment_and_their_channels_are_listed() -> Result<
     let gateway = &cluster.gateways[0];
     let refused = ask(gateway, &["nodes", "--api-key", "another", "--json"]).await?;
     ensure!(
-        refused.code == 1 && refused.said.contains("--api-key"),
+        refused.code == 5 && refused.said.contains("--api-key"),
         "{}",
         refused.said
     );
