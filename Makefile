@@ -28,7 +28,7 @@ setup: ## Install what the tests need and the machine lacks (Redis, Chromium, SD
 	tests/setup.sh
 
 .PHONY: test
-test: setup simulate ## Run every test: unit, property, simulated, end to end with real Redis, SDKs and a browser
+test: setup alerts simulate ## Run every test: unit, property, simulated, end to end with real Redis, SDKs and a browser; and the alerts
 	tests/run.sh --workspace
 
 .PHONY: simulate

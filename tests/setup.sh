@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: redis-server, Chromium, and in folders of their own the client SDKs, the
-# schemas of Kubernetes, kubectl, and Valkey. Does nothing when everything is there, so it is cheap to run before every test.
+# Installs what the tests need and the machine lacks: redis-server, Chromium, Prometheus, and in folders of their own the client
+# SDKs, the schemas of Kubernetes, kubectl, and Valkey. Does nothing when everything is there, so it is cheap to run before every test.
 #
 # usage: setup.sh [COMMAND…]: with commands, installs what brings those, each a package of the same name, and nothing else.
 set -euo pipefail
@@ -25,6 +25,7 @@ else
     # Which some systems have without what makes environments.
     python3 -c 'import ensurepip, venv' 2> /dev/null || missing_packages+=(python3-venv)
     need ip iproute2
+    need promtool prometheus
 fi
 
 if [ "${#missing_packages[@]}" -gt 0 ]; then

@@ -117,6 +117,7 @@ impl Reload {
         if self.problem.take().is_some() {
             tracing::info!("the configuration file can be used again");
         }
+        self.meters.is_refused(false);
         self.notes.clear(Subject::File);
         self.tell(&reloaded, restart);
         Ok(())
@@ -182,6 +183,7 @@ impl Reload {
             );
             self.meters.refused();
         }
+        self.meters.is_refused(true);
         self.problem = Some(problem);
     }
 }

@@ -145,6 +145,32 @@ fn every_alert_says_how_bad_it_is_and_what_to_do() -> Result<()> {
     Ok(())
 }
 
+/// `make alerts` has Prometheus carry these tests out.
+#[test]
+fn every_alert_is_made_to_go_off_and_to_keep_quiet() -> Result<()> {
+    let file: Value = serde_yaml_ng::from_str(&read("k8s/base/monitoring/rules_test.yaml")?)?;
+    let tests = file["tests"].as_array().context("tests")?;
+    let tried = tests.iter().filter_map(|test| test["alert_rule_test"].as_array());
+    let mut outcomes = BTreeSet::new();
+    for tried in tried.flatten() {
+        let name = tried["alertname"].as_str().context("a name")?;
+        let goes_off = tried["exp_alerts"]
+            .as_array()
+            .is_some_and(|alerts| !alerts.is_empty());
+        outcomes.insert((name.to_owned(), goes_off));
+    }
+    for Alert { name, .. } in Rules::read()?.alerts {
+        for goes_off in [true, false] {
+            let outcome = (name.clone(), goes_off);
+            assert!(
+                outcomes.contains(&outcome),
+                "no test sees {name} with going off = {goes_off}"
+            );
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn the_dashboard_can_be_imported() -> Result<()> {
     let dashboard: Value = serde_json::from_str(&read("k8s/base/monitoring/dashboard.json")?)?;

@@ -7,6 +7,7 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 pub struct ReloadMeters {
     applied: Counter,
     refused: Counter,
+    is_refused: Gauge,
     restart: Gauge,
 }
 
@@ -22,11 +23,16 @@ impl ReloadMeters {
             "campanile_config_restart_needed",
             "1 while the configuration file says something that counts from the next start on only, else 0."
         );
+        describe_gauge!(
+            "campanile_config_refused",
+            "1 while the configuration file cannot be used, so that what it said before counts, else 0."
+        );
         let reloads =
             |outcome: &'static str| counter!("campanile_config_reloads_total", "outcome" => outcome);
         Self {
             applied: reloads("applied"),
             refused: reloads("refused"),
+            is_refused: gauge!("campanile_config_refused"),
             restart: gauge!("campanile_config_restart_needed"),
         }
     }
@@ -37,6 +43,11 @@ impl ReloadMeters {
 
     pub(super) fn refused(&self) {
         self.refused.increment(1);
+    }
+
+    /// Whether the version of the file that is there is one that cannot be used.
+    pub(super) fn is_refused(&self, is: bool) {
+        self.is_refused.set(f64::from(u8::from(is)));
     }
 
     pub(super) fn waits_for_restart(&self, waits: bool) {

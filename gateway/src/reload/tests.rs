@@ -10,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::*;
 
+mod gauges;
 mod secrets;
 
 const SHARDS: &str = "shards: [{name: a, url: 'redis://a'}, {name: b, url: 'redis://b'}]\n";

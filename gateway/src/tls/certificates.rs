@@ -15,6 +15,7 @@ use super::generated::RENEW_BEFORE;
 use super::identity::Identity;
 use super::load::{LoadError, load};
 use super::provider;
+use super::validity::Validity;
 use crate::config::{CertificateSource, PemSource};
 
 /// A certificate and its key, which may be replaced while the gateway runs: open connections keep theirs, and each
@@ -59,7 +60,12 @@ impl Certificates {
     /// When the certificate now in use ends to be valid, if it says so in a form that is understood.
     #[must_use]
     pub fn valid_until(&self) -> Option<SystemTime> {
-        self.0.current.load().valid_until
+        self.validity().map(|validity| validity.until)
+    }
+
+    /// When it is valid, from the first second to the last.
+    pub(super) fn validity(&self) -> Option<Validity> {
+        self.0.current.load().validity
     }
 
     /// Whether it was made on the spot, so that no authority vouches for it.

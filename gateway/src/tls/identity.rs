@@ -1,7 +1,6 @@
 //! A certificate chain and its key, checked to belong together.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -9,7 +8,7 @@ use rustls::sign::CertifiedKey;
 
 use super::fingerprint::Fingerprint;
 use super::provider;
-use super::validity::valid_until;
+use super::validity::{Validity, validity};
 
 /// What a server shows in a handshake, and what is known of it.
 #[derive(Debug)]
@@ -17,8 +16,8 @@ pub(super) struct Identity {
     pub(super) key: Arc<CertifiedKey>,
     /// That of the first certificate.
     pub(super) fingerprint: Fingerprint,
-    /// The last second of the first certificate; `None`: it does not say so in a form that is understood.
-    pub(super) valid_until: Option<SystemTime>,
+    /// When the first certificate is valid; `None`: it does not say so in a form that is understood.
+    pub(super) validity: Option<Validity>,
 }
 
 impl Identity {
@@ -32,7 +31,7 @@ impl Identity {
         let leaf = key.end_entity_cert()?;
         Ok(Self {
             fingerprint: Fingerprint::of(leaf),
-            valid_until: valid_until(leaf),
+            validity: validity(leaf),
             key: Arc::new(key),
         })
     }

@@ -105,11 +105,13 @@ impl Kept {
                     tracing::info!(port = self.port, "the certificate in use can be read again");
                 }
             }
-            Err(error) => self.refuse(error.to_string()),
+            Err(error) => return self.refuse(error.to_string()),
         }
+        self.meters.is_refused(false);
     }
 
     fn refuse(&mut self, problem: String) {
+        self.meters.is_refused(true);
         if self.problem.as_ref() != Some(&problem) {
             self.meters.refused();
             tracing::error!(
@@ -123,7 +125,7 @@ impl Kept {
 
     fn tell_validity(&self, now: SystemTime) {
         let until = self.certificates.valid_until();
-        self.meters.valid_until(until);
+        self.meters.valid(self.certificates.validity());
         if until.is_some_and(|until| until < now) {
             tracing::warn!(
                 port = self.port,
@@ -138,6 +140,8 @@ mod tests {
     use std::fs;
     use std::path::Path;
     use std::time::Duration;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
     use crate::config::PemSource;
@@ -214,6 +218,28 @@ mod tests {
             before,
             "told to look, it does so at once"
         );
+    }
+
+    #[test]
+    fn files_are_said_to_be_refused_until_they_can_be_used() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let says = |line: &str| {
+            let text = handle.render();
+            assert!(text.lines().any(|found| found == line), "not {line}: {text}");
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let first = pem();
+        write(dir.path(), &first);
+        let (mut keeper, _) = metrics::with_local_recorder(&recorder, || keeper(dir.path()));
+        says("campanile_tls_refused{port=\"public\"} 0");
+        fs::write(dir.path().join("c.pem"), "nonsense").unwrap();
+        look(&mut keeper, 4);
+        says("campanile_tls_refused{port=\"public\"} 1");
+        // What is in the files is what is in use already.
+        write(dir.path(), &first);
+        look(&mut keeper, 2);
+        says("campanile_tls_refused{port=\"public\"} 0");
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
+use super::validity::Validity;
+
 /// How a handshake on TCP ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -70,6 +72,8 @@ impl Handshakes {
 pub(super) struct CertificateMeters {
     replaced: Counter,
     refused: Counter,
+    is_refused: Gauge,
+    valid_from: Gauge,
     valid_until: Gauge,
 }
 
@@ -85,10 +89,21 @@ impl CertificateMeters {
             Unit::Seconds,
             "When the certificate in use ends to be valid, in seconds since 1970."
         );
+        describe_gauge!(
+            "campanile_tls_certificate_start_time_seconds",
+            Unit::Seconds,
+            "When the certificate in use begins to be valid, in seconds since 1970."
+        );
+        describe_gauge!(
+            "campanile_tls_refused",
+            "1 while the files of the certificate and its key cannot be used, so that those before stay in use, else 0."
+        );
         let reloads = |outcome| counter!("campanile_tls_reloads_total", "port" => port, "outcome" => outcome);
         Self {
             replaced: reloads("replaced"),
             refused: reloads("refused"),
+            is_refused: gauge!("campanile_tls_refused", "port" => port),
+            valid_from: gauge!("campanile_tls_certificate_start_time_seconds", "port" => port),
             valid_until: gauge!("campanile_tls_certificate_expiry_seconds", "port" => port),
         }
     }
@@ -101,8 +116,17 @@ impl CertificateMeters {
         self.refused.increment(1);
     }
 
-    pub(super) fn valid_until(&self, time: Option<SystemTime>) {
-        let since_1970 = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        self.valid_until.set(since_1970.unwrap_or_default().as_secs_f64());
+    /// Whether what is in the files now cannot be used.
+    pub(super) fn is_refused(&self, is: bool) {
+        self.is_refused.set(f64::from(u8::from(is)));
+    }
+
+    pub(super) fn valid(&self, validity: Option<Validity>) {
+        let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let seconds = |time: Option<SystemTime>| time.map(seconds).unwrap_or_default().as_secs_f64();
+        self.valid_from
+            .set(seconds(validity.map(|validity| validity.from)));
+        self.valid_until
+            .set(seconds(validity.map(|validity| validity.until)));
     }
 }

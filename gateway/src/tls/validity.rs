@@ -1,6 +1,6 @@
-//! Until when a certificate is valid (X.509, RFC 5280 §4.1).
+//! When a certificate is valid (X.509, RFC 5280 §4.1).
 //!
-//! Only as much of DER is read as leads to that one field; what is not as expected has no answer. Clients check
+//! Only as much of DER is read as leads to that one field, and what is not as expected has no answer. Clients check
 //! certificates, this only tells operators when to act.
 
 use std::time::{Duration, SystemTime};
@@ -10,8 +10,17 @@ const EXPLICIT_VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The last second in which the certificate `der` is valid.
-pub(super) fn valid_until(der: &[u8]) -> Option<SystemTime> {
+/// When a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Validity {
+    /// The first second.
+    pub(super) from: SystemTime,
+    /// The last one.
+    pub(super) until: SystemTime,
+}
+
+/// When the certificate `der` is valid.
+pub(super) fn validity(der: &[u8]) -> Option<Validity> {
     let (certificate, _) = expect(der, SEQUENCE)?;
     let (mut fields, _) = expect(certificate, SEQUENCE)?;
     if let Some((_, rest)) = expect(fields, EXPLICIT_VERSION) {
@@ -22,9 +31,12 @@ pub(super) fn valid_until(der: &[u8]) -> Option<SystemTime> {
         (_, _, fields) = next(fields)?;
     }
     let (validity, _) = expect(fields, SEQUENCE)?;
-    let (_, _, not_after) = next(validity)?;
-    let (tag, text, _) = next(not_after)?;
-    time(tag, text)
+    let (not_before, from, rest) = next(validity)?;
+    let (not_after, until, _) = next(rest)?;
+    Some(Validity {
+        from: time(not_before, from)?,
+        until: time(not_after, until)?,
+    })
 }
 
 /// The first value of `input` with its tag, and what is behind it.
@@ -137,12 +149,13 @@ mod tests {
             .unwrap()
             .cert;
         let der = der.der();
-        assert!(valid_until(der).is_some());
+        let Validity { from, until } = validity(der).unwrap();
+        assert!(from < until);
         for length in 0..der.len() {
-            assert_eq!(valid_until(&der[..length]), None, "{length}");
+            assert_eq!(validity(&der[..length]), None, "{length}");
         }
         assert_eq!(
-            valid_until(b"0\x80\x00\x00"),
+            validity(b"0\x80\x00\x00"),
             None,
             "an indefinite length is not DER"
         );
