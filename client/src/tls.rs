@@ -97,8 +97,9 @@ impl TlsOptions {
         self
     }
 
-    /// For TLS over TCP, below HTTP.
-    pub(crate) fn tcp(&self) -> ClientConfig {
+    /// For TLS over TCP, below HTTP/1.1: also for whoever calls the server API of a server that the client believes.
+    #[must_use]
+    pub fn tcp(&self) -> ClientConfig {
         let mut config = self.config(&[&TLS13, &TLS12]);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         if !self.resumption {

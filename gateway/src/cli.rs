@@ -2,6 +2,7 @@
 //!
 //! * `arguments`: where the configuration comes from; each other command's arguments are beside what it does.
 //! * `commands`, `config`, `token`: what needs no gateway.
+//! * `trust`: which servers are believed.
 //! * `api` (with `caller`, `table`), `shards`, `nodes`: what asks a gateway through its API.
 //! * `client`: what is a client of a gateway.
 //! * `parse`: from what was typed to a command, or to what is wrong with it.
@@ -20,6 +21,7 @@ mod parse;
 mod shards;
 mod table;
 mod token;
+mod trust;
 
 #[cfg(test)]
 mod tests;

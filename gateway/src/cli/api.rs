@@ -11,6 +11,7 @@ use tokio::runtime;
 use super::Exit;
 use super::caller::{CallError, Caller};
 use super::output::{fail, give_up, say};
+use super::trust::TrustArguments;
 
 /// Which gateway to ask, and how to answer.
 #[derive(Args)]
@@ -33,6 +34,8 @@ pub(super) struct ApiArguments {
         hide_env_values = true
     )]
     pub(super) api_key: Option<String>,
+    #[command(flatten)]
+    trust: TrustArguments,
     /// Answer with JSON, for scripts
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -46,7 +49,8 @@ pub(super) struct Puzzling(#[from] serde_json::Error);
 impl ApiArguments {
     /// What calls the API.
     pub(super) fn caller(&self) -> Result<Caller, CallError> {
-        Caller::new(&self.url, self.api_key.clone())
+        let trust = self.trust.options().map_err(CallError::Trust)?;
+        Caller::new(&self.url, self.api_key.clone(), &trust)
     }
 
     /// Calls a method and prints its result: with `--json` as it came, else as `text` makes it.

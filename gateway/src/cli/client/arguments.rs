@@ -1,11 +1,12 @@
 //! What can be typed after `campanile sub` and `campanile pub`.
 
 use std::fmt;
-use std::path::PathBuf;
 
-use campanile_client::{CertificateHash, Position};
+use campanile_client::Position;
 use campanile_common::{Epoch, HumanDuration};
 use clap::Args;
+
+use crate::cli::trust::TrustArguments;
 
 /// Where to connect, and as whom.
 #[derive(Args)]
@@ -29,12 +30,8 @@ pub(super) struct ServerArguments {
         default_value = ""
     )]
     pub(super) token: String,
-    /// Believe servers with certificates from the authorities in this PEM file, and no others
-    #[arg(long, value_name = "FILE", conflicts_with = "cert_hash")]
-    pub(super) ca: Option<PathBuf>,
-    /// Believe the server with the certificate of this SHA-256, and no other
-    #[arg(long, value_name = "SHA-256")]
-    pub(super) cert_hash: Vec<CertificateHash>,
+    #[command(flatten)]
+    pub(super) trust: TrustArguments,
     /// How long connecting, or an answer, may take
     #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub(super) timeout: HumanDuration,

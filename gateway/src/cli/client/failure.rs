@@ -7,6 +7,7 @@ use campanile_client::{Reason, RequestError, disconnected};
 use serde_json::{Value, json};
 
 use crate::cli::Exit;
+use crate::cli::trust::chain;
 
 /// Why a command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +76,6 @@ impl Failure {
             error => Self::Unreachable(format!("{what}: {}", chain(&error))),
         }
     }
-}
-
-/// An error with its reasons.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
-    let errors = std::iter::successors(Some(error), |error| (*error).source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What to do about the gateway's refusals.

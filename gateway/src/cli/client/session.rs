@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use campanile_client::{Client, ClientError, ClientEvent, ClientEvents, TlsOptions};
+use campanile_client::{Client, ClientError, ClientEvent, ClientEvents};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::arguments::ServerArguments;
-use super::failure::{Failure, chain};
+use super::failure::Failure;
+use crate::cli::trust::chain;
 
 /// How long the last words of a connection may take.
 const GOODBYE: Duration = Duration::from_millis(1500);
@@ -26,24 +27,13 @@ impl ServerArguments {
             .name("campanile-cli")
             .token(&self.token)
             .timeout(self.timeout.get())
-            .tls(self.tls()?);
+            .tls(self.trust.options().map_err(Failure::Usage)?);
         let builder = others.iter().fold(builder, |builder, url| builder.fallback(url));
         let client = builder
             .build()
             .map_err(|error| Failure::Usage(format!("--url: {}", chain(&error))))?;
         let events = client.events();
         Ok((client, events))
-    }
-
-    fn tls(&self) -> Result<TlsOptions, Failure> {
-        let mut tls = TlsOptions::default();
-        if let Some(file) = &self.ca {
-            let failed = |error: String| Failure::Usage(format!("--ca: {}: {error}", file.display()));
-            let pem = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
-            tls = tls.authority(&pem).map_err(|error| failed(chain(&error)))?;
-        }
-        let pinned = self.cert_hash.iter().copied();
-        Ok(pinned.fold(tls, TlsOptions::certificate))
     }
 }
 

@@ -13,10 +13,11 @@ use tokio::time::sleep;
 
 use super::arguments::SubArguments;
 use super::complain;
-use super::failure::{Failure, chain};
+use super::failure::Failure;
 use super::line;
 use super::session::connect;
 use crate::cli::output::say;
+use crate::cli::trust::chain;
 
 /// The events of all channels, each with the channel's name.
 type Events = SelectAll<BoxStream<'static, (String, SubscriptionEvent)>>;

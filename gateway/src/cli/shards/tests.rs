@@ -1,5 +1,6 @@
 //! What operators and scripts get to see.
 
+use campanile_client::TlsOptions;
 use clap::Parser as _;
 use serde_json::json;
 
@@ -289,12 +290,18 @@ fn neither_key_nor_url_shows_when_arguments_are_printed() {
 
 #[test]
 fn only_what_can_be_a_gateway_is_called() {
-    let of = |url: &str| Caller::new(url, None).map(drop).unwrap_err();
-    assert!(matches!(of("https://h"), CallError::Tls(_)));
+    let new = |url: &str| Caller::new(url, None, &TlsOptions::default());
+    let of = |url: &str| new(url).map(drop).unwrap_err();
     for url in ["127.0.0.1:8000", "redis://h", "", "http:///x", "/x"] {
         assert!(matches!(of(url), CallError::Url(_)), "{url}");
     }
-    for url in ["http://h", "http://[::1]:8000/", "http://h:1/an/api"] {
-        assert!(Caller::new(url, None).is_ok(), "{url}");
+    for url in [
+        "http://h",
+        "http://[::1]:8000/",
+        "http://h:1/an/api",
+        "https://h",
+        "https://[::1]:8000",
+    ] {
+        assert!(new(url).is_ok(), "{url}");
     }
 }
