@@ -59,6 +59,9 @@ pub enum PemSource {
 /// What PEM has at its beginning, and neither base64 nor any sensible path.
 const BEGIN: &str = "-----BEGIN ";
 
+/// In bytes. The shortest private keys have some 160 in base64.
+const LONGEST_PLAIN_PATH: usize = 100;
+
 impl PemSource {
     /// PEM, PEM in base64, or a path.
     #[must_use]
@@ -71,9 +74,17 @@ impl PemSource {
         let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
         match decoded.filter(|text| text.contains(BEGIN)) {
             Some(text) => Self::Text(text),
+            // It holds neither a certificate nor a key, but part of one perhaps, and a path is shown where it leads nowhere.
+            None if is_packed(value) => Self::Text(value.to_owned()),
             None => Self::File(value.into()),
         }
     }
+}
+
+/// Whether it looks like base64 of as much as a key: no path is so long without a dot, a hyphen or an underscore.
+fn is_packed(value: &str) -> bool {
+    let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= \r\n".contains(&byte);
+    value.len() > LONGEST_PLAIN_PATH && value.bytes().all(is_base64)
 }
 
 /// Shows no text: it may be a key.
@@ -160,5 +171,16 @@ mod tests {
             assert_eq!(PemSource::of_value(path), PemSource::File(path.into()));
         }
         assert_eq!(format!("{of_text:?}"), "Text(…)");
+    }
+
+    #[test]
+    fn a_key_that_was_cut_off_is_not_taken_for_a_path() {
+        let key = STANDARD.encode(format!("-----BEGIN PRIVATE KEY-----\n{}", "MIGH".repeat(40)));
+        // In the middle of a group of four, which is no base64.
+        for cut in [&key[..key.len() - 2], &key[4..]] {
+            assert_eq!(PemSource::of_value(cut), PemSource::Text(cut.to_owned()));
+        }
+        let path = format!("/etc/{}/tls.key", "deep/".repeat(30));
+        assert_eq!(PemSource::of_value(&path), PemSource::File(path.clone().into()));
     }
 }

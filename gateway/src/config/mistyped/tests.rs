@@ -101,3 +101,32 @@ fn no_text_of_the_wrong_type_is_shown_and_what_to_write_is_said() {
         "http_api.key: expected a text, found a number (its value is not shown); put quotes around it";
     assert!(told.contains(expected), "{told}");
 }
+
+#[test]
+fn a_file_that_is_not_understood_is_not_quoted() {
+    for (name, text) in [
+        ("c.json", format!(r#"{{"http_api": {{"key": "{HUSH}" "x"}}}}"#)),
+        ("c.json", format!(r#"{{"http_api": {{"key": {HUSH}}}}}"#)),
+        ("c.toml", format!("[http_api]\nkey = {HUSH}")),
+        ("c.toml", format!("[http_api]\nkey = \"{HUSH}")),
+        ("c.toml", HUSH.to_owned()),
+        ("c.yaml", format!("http_api: {{key: \"{HUSH}}}")),
+        ("c.yaml", format!("http_api: {{key: *{HUSH}}}")),
+        ("c.yaml", format!("http_api: {{key: !!int {HUSH}}}")),
+        ("c.yaml", format!("http_api:\n  key: {HUSH}: x")),
+        ("c.yaml", HUSH.to_owned()),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(name);
+        std::fs::write(&file, &text).unwrap();
+        let sources = Sources {
+            file: Some(file),
+            ..Sources::default()
+        };
+        let Err(Invalid(report)) = Config::load(&sources) else {
+            panic!("it was accepted: {text}");
+        };
+        assert_eq!(report.kind(), Mistake::File, "{text}: {report}");
+        assert!(!report.to_string().contains(HUSH), "{report}");
+    }
+}
