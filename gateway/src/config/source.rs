@@ -165,7 +165,7 @@ fn parse(file: &Path, text: &str) -> Result<Value, String> {
     let extension = file.extension().and_then(|extension| extension.to_str());
     let value: Value = match extension {
         Some("json") => serde_json::from_str(text).map_err(|error| error.to_string())?,
-        Some("yaml" | "yml") => serde_yaml_ng::from_str(text).map_err(|error| error.to_string())?,
+        Some("yaml" | "yml") => serde_yaml_ng::from_str(text).map_err(|error| in_yaml(&error))?,
         Some("toml") => toml::from_str(text).map_err(|error| in_toml(text, &error))?,
         _ => return Err("its name must end in .json, .yaml, .yml or .toml".to_owned()),
     };
@@ -174,6 +174,16 @@ fn parse(file: &Path, text: &str) -> Result<Value, String> {
         Value::Null => Ok(Value::Object(Map::new())),
         _ => Err("it must hold keys and values".to_owned()),
     }
+}
+
+/// What is wrong. A value that is not what its tag says (`!!int`) is quoted by the parser, but may be a secret.
+fn in_yaml(error: &serde_yaml_ng::Error) -> String {
+    let text = error.to_string();
+    let Some((key, _)) = text.split_once("invalid value: ") else {
+        return text;
+    };
+    let line = error.location().map_or(0, |location| location.line());
+    format!("{key}the value in line {line} is not what its tag says")
 }
 
 /// What is wrong, and in which line: the parser's own words take several lines.

@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use super::*;
 use crate::tls::provider;
 
-const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{\"result\":{\"n\":1234}}";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n{\"result\":{\"n\":1234}}";
 
 /// A server on TLS that has an answer to any first request; where it is, its certificate, and that in PEM.
 async fn server() -> (SocketAddr, Vec<u8>, String) {
