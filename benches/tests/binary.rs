@@ -58,6 +58,26 @@ fn a_result_that_could_not_be_kept_is_not_measured() {
 }
 
 #[test]
+fn a_load_in_which_nothing_would_be_checked_is_refused() {
+    for (scenario, load, words) in [
+        ("fanout", "--connections=0", "--connections"),
+        ("fanout", "--rate=0", "--rate"),
+        ("fanout", "--connect-rate=inf", "--connect-rate"),
+        ("rooms", "--option=members=0", "members"),
+        ("private", "--connections=0", "--connections"),
+        ("connect", "--connections=0", "--connections"),
+        ("recover", "--option=fraction=0", "fraction"),
+        ("reshard", "--option=rounds=0", "rounds"),
+        ("mixed", "--option=rounds=0", "rounds"),
+        ("churn", "--rate=0", "--rate"),
+        ("slow", "--connections=9", "10"),
+    ] {
+        let line = refused(&run(&[scenario, load]), 2);
+        assert!(line.contains(words), "{scenario} {load}: {line}");
+    }
+}
+
+#[test]
 fn a_target_that_cannot_be_reached_is_named() {
     // Bound, so that nobody else is there, and closed again: connections are refused at once.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -1,9 +1,10 @@
-//! The load harness while shards come and go: its scenario `reshard`, at a small size.
+//! The load harness while shards come and go: its scenarios `reshard` and `mixed`, at a small size.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use campanile_benches::execute::{Order, execute};
+use campanile_benches::measure::Outcome;
 use campanile_benches::plan::{Load, Plan};
 use campanile_benches::report::progress::Progress;
 use campanile_benches::scenario;
@@ -46,8 +47,8 @@ fn target(cluster: &Cluster, spare: &RedisServer) -> Target {
 }
 
 /// Few enough for a machine that does many other things.
-fn load(defaults: Load) -> Load {
-    let mut load = Load {
+fn reshard(defaults: Load) -> Load {
+    let load = Load {
         connections: 100,
         channels: 300,
         rate: 300.0,
@@ -57,19 +58,46 @@ fn load(defaults: Load) -> Load {
         settle: Duration::from_secs(30),
         ..defaults
     };
-    for (key, value) in [("visitors", "20"), ("ballast", "300"), ("ballast_each", "3")] {
-        load.options.insert(key.to_owned(), value.to_owned());
+    with(
+        load,
+        &[("visitors", "20"), ("ballast", "300"), ("ballast_each", "3")],
+    )
+}
+
+fn mixed(defaults: Load) -> Load {
+    let load = Load {
+        connections: 60,
+        channels: 40,
+        rate: 150.0,
+        publishers: 4,
+        warm_up: Duration::from_millis(200),
+        duration: Duration::from_secs(1),
+        settle: Duration::from_secs(30),
+        ..defaults
+    };
+    let options = [
+        ("visitors", "10"),
+        ("ballast", "100"),
+        ("ballast_each", "2"),
+        ("reads", "20"),
+    ];
+    with(load, &options)
+}
+
+fn with(mut load: Load, options: &[(&str, &str)]) -> Load {
+    for (key, value) in options {
+        load.options.insert((*key).to_owned(), (*value).to_owned());
     }
     load
 }
 
-#[tokio::test]
-async fn a_shard_is_added_and_one_drained_under_load_and_nobody_misses_anything() -> Result<()> {
+/// Runs a scenario while a shard is added and one drained; nothing may be broken.
+async fn run(name: &str, load: impl FnOnce(Load) -> Load) -> Result<Outcome> {
     let (cluster, spare) = (cluster().await?, RedisServer::start().await?);
     let order = Order {
         plan: Plan {
-            scenario: "reshard".to_owned(),
-            load: load(scenario::find("reshard")?.defaults()),
+            scenario: name.to_owned(),
+            load: load(scenario::find(name)?.defaults()),
             seed: 1,
             prefix: "test-".to_owned(),
         },
@@ -77,19 +105,44 @@ async fn a_shard_is_added_and_one_drained_under_load_and_nobody_misses_anything(
         stack: StackOptions::default(),
         crew: CrewOptions::default(),
     };
-    let report = execute(&order, &mut Progress::silent()).await?;
-    let outcome = &report.outcome;
+    let outcome = execute(&order, &mut Progress::silent()).await?.outcome;
     assert!(outcome.held(), "{:?}", outcome.recording.violations);
-    let happened = ["partitions_added", "partitions_drained", "partitions_moved"];
-    for name in [&happened[..], &["deliveries", "recoveries", "streams_read_again"]].concat() {
-        assert!(outcome.counter(name) > 0, "{name}");
+    for happened in [
+        "partitions_added",
+        "partitions_drained",
+        "partitions_moved",
+        "deliveries",
+        "recoveries",
+    ] {
+        assert!(outcome.counter(happened) > 0, "{happened}");
     }
-    let refused = ["publish_refused", "publish_unknown", "recovered_false"];
-    for name in [&refused[..], &["disconnects", "unsubscribed"]].concat() {
-        assert_eq!(outcome.counter(name), 0, "{name}");
+    for trouble in [
+        "publish_refused",
+        "publish_unknown",
+        "recovered_false",
+        "disconnects",
+        "unsubscribed",
+    ] {
+        assert_eq!(outcome.counter(trouble), 0, "{trouble}");
     }
+    assert!(outcome.counter("streams_read_again") > 0);
+    Ok(outcome)
+}
+
+#[tokio::test]
+async fn a_shard_is_added_and_one_drained_under_load_and_nobody_misses_anything() -> Result<()> {
+    let outcome = run("reshard", reshard).await?;
     // For how long channels were silent beyond what was meant: the pauses that watchers see.
     let pauses = outcome.histogram("silence").context("a histogram of pauses")?;
     assert!(!pauses.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_kinds_of_channels_and_reads_go_on_meanwhile() -> Result<()> {
+    let outcome = run("mixed", mixed).await?;
+    for happened in ["published", "history_read", "streams_at_their_end"] {
+        assert!(outcome.counter(happened) > 0, "{happened}");
+    }
     Ok(())
 }

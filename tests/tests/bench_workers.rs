@@ -135,6 +135,36 @@ async fn a_worker_whose_controller_dies_says_so_and_fails() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_publications_are_all_refused_is_none() -> Result<()> {
+    let (_gateway, target) = target().await?;
+    let others = target.iter().filter(|it| !it.starts_with("--api-key"));
+    let wrong = ["--api-key=guessed", "--duration=200ms"];
+    let bench = Bench::measure(&fanout(others.map(String::as_str).chain(wrong)))?;
+    let ended = bench.ended().await?;
+    assert_eq!(ended.code, Some(3), "{}", ended.said);
+    assert!(ended.report.is_none());
+    let last = ended.said.lines().last().unwrap_or_default();
+    assert!(
+        last.contains("publications was accepted") && last.contains("401"),
+        "{last}"
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_over_quic_and_the_bare_loop_do_the_same_in_turns() -> Result<()> {
+    let bench = Bench::start(&fanout([
+        "--quic",
+        "--compare=bare",
+        "--rounds=1",
+        "--duration=300ms",
+    ]))?;
+    let ended = bench.ended().await?;
+    assert_eq!(ended.code, Some(0), "{}", ended.said);
+    Ok(())
+}
+
 /// What makes a run wait for a worker that joins.
 const EXPECTING: [&str; 3] = ["--workers=1", "--expect=1", "--listen=127.0.0.1:0"];
 

@@ -1,8 +1,18 @@
 //! Many clients that return at once are answered together, whatever they missed and whoever is still there.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
+use campanile_benches::execute::{Order, execute};
+use campanile_benches::measure::{Histogram, Outcome};
+use campanile_benches::plan::{Load, Plan};
+use campanile_benches::report::progress::Progress;
+use campanile_benches::stack::StackOptions;
+use campanile_benches::target::Target;
+use campanile_benches::workers::CrewOptions;
+use campanile_benches::{Promise, scenario};
 use campanile_tests::cluster::Cluster;
-use campanile_tests::gateway::Gateway;
+use campanile_tests::gateway::{API_KEY, Gateway};
 use campanile_tests::token;
 use campanile_tests::wait::{SOON, eventually};
 use campanile_tests::wire::{Transport, Wire};
@@ -147,5 +157,82 @@ async fn where_somebody_stayed_a_short_absence_costs_no_read() -> Result<()> {
         assert_eq!(*numbers, (0..10).collect::<Vec<_>>());
     }
     assert_eq!(reads(gateway).await?, before);
+    Ok(())
+}
+
+/// The load harness's scenario `recover` at a small size, on a gateway that tells this many publications at most to who returns.
+async fn harness(limit: u64) -> Result<Outcome> {
+    let cluster = Cluster::builder()
+        .shards(1)
+        .gateways(1)
+        .open_for_load()
+        .set("client.recovery_max_publication_limit", limit)
+        .start()
+        .await?;
+    let gateway = &cluster.gateways[0];
+    let mut load = Load {
+        connections: 60,
+        channels: 2,
+        rate: 500.0,
+        warm_up: Duration::from_millis(200),
+        duration: Duration::from_secs(2),
+        settle: Duration::from_secs(30),
+        ..scenario::find("recover")?.defaults()
+    };
+    // So many publications are missed that a limit of one is exceeded. Nobody stands back: the machine has other tests to do.
+    for (key, value) in [("witnesses", "10"), ("away_ms", "800"), ("nice", "0")] {
+        load.options.insert(key.to_owned(), value.to_owned());
+    }
+    let order = Order {
+        plan: Plan {
+            scenario: "recover".to_owned(),
+            load,
+            seed: 1,
+            prefix: "test-".to_owned(),
+        },
+        target: Some(Target {
+            urls: vec![gateway.websocket_url()],
+            apis: vec![format!("{}/api", gateway.url())],
+            metrics: vec![format!("{}/metrics", gateway.url())],
+            api_key: API_KEY.to_owned(),
+            namespace: "bench".to_owned(),
+            stream_namespace: "stream".to_owned(),
+            ..Target::default()
+        }),
+        stack: StackOptions::default(),
+        crew: CrewOptions::default(),
+    };
+    let outcome = execute(&order, &mut Progress::silent()).await?.outcome;
+    assert_eq!(outcome.counter("returned"), 50);
+    assert_eq!(outcome.counter("answered"), 50);
+    assert_eq!(outcome.counter("subscribe_failed"), 0);
+    assert_eq!(outcome.counter("unsubscribed"), 0);
+    // Who was not recovered is not whole.
+    let whole = outcome.histogram("whole").map_or(0, Histogram::len);
+    assert_eq!(whole, outcome.counter("recovered"));
+    Ok(outcome)
+}
+
+#[tokio::test]
+async fn the_load_harness_finds_everybody_whole() -> Result<()> {
+    let outcome = harness(300).await?;
+    assert!(outcome.held(), "{:?}", outcome.recording.violations);
+    assert_eq!(outcome.counter("recovered"), 50);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_load_harness_finds_out_a_gateway_that_does_not_recover() -> Result<()> {
+    // It is expected to tell up to 300.
+    let outcome = harness(1).await?;
+    let violations = &outcome.recording.violations;
+    assert!(
+        violations.iter().all(|it| it.kind == Promise::HonestRecovery),
+        "{violations:?}"
+    );
+    // How many come back too late for the limit is a matter of time; what is said of each one is not.
+    let count = outcome.recording.violation_count;
+    assert_eq!(count, outcome.counter("not_recovered"), "{violations:?}");
+    assert_eq!(count, outcome.counter("limit_exceeded"));
     Ok(())
 }
