@@ -93,6 +93,14 @@ impl Report {
                 "{below} durations were below zero by the clocks, and count as zero"
             ));
         }
+        for (name, histogram) in &outcome.recording.histograms {
+            if histogram.beyond() > 0 {
+                let count = words::count(histogram.beyond());
+                notes.push(format!(
+                    "{count} of {name} took longer than five minutes, and count as that"
+                ));
+            }
+        }
         let begin = outcome.marks.first().map(|mark| mark.at);
         for process in &outcome.processes {
             if let Some(ended) = process.ended {

@@ -68,7 +68,7 @@ fn mixed(defaults: Load) -> Load {
     let load = Load {
         connections: 60,
         channels: 40,
-        rate: 150.0,
+        rate: 100.0,
         publishers: 4,
         warm_up: Duration::from_millis(200),
         duration: Duration::from_secs(1),
@@ -91,8 +91,12 @@ fn with(mut load: Load, options: &[(&str, &str)]) -> Load {
     load
 }
 
+/// One at a time: each of them wants the whole machine.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Runs a scenario while a shard is added and one drained; nothing may be broken.
 async fn run(name: &str, load: impl FnOnce(Load) -> Load) -> Result<Outcome> {
+    let _turn = TURN.lock().await;
     let (cluster, spare) = (cluster().await?, RedisServer::start().await?);
     let order = Order {
         plan: Plan {

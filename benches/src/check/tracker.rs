@@ -121,16 +121,11 @@ impl Checker {
             self.findings.lost += missing.count;
             if missing.count > 0 {
                 let among = missing.among.map_or_else(
-                    || format!("some of publisher {worker} did not arrive"),
-                    |it| {
-                        format!(
-                            "{}..={} of publisher {worker} did not arrive",
-                            it.start(),
-                            it.end()
-                        )
-                    },
+                    || "some".to_owned(),
+                    |among| format!("{}..={}", among.start(), among.end()),
                 );
-                self.findings.example.get_or_insert(among);
+                let example = format!("{among} of publisher {worker} did not arrive");
+                self.findings.example.get_or_insert(example);
             }
         }
         self.findings

@@ -63,16 +63,7 @@ impl<A> Connection<A> {
             .dial(context)
             .await
             .map_err(|error| ConnectError::Open(chain(&error)))?;
-        let mut this = Self {
-            transport,
-            last_id: 1,
-            asked: VecDeque::new(),
-            out: Vec::new(),
-            unflushed: true,
-            pongs: false,
-            pings: None,
-            read: 0,
-        };
+        let mut this = Self::over(transport);
         match tokio::time::timeout_at(deadline, this.connected()).await {
             Ok(Ok(result)) => {
                 this.pongs = result.pong;
@@ -82,6 +73,20 @@ impl<A> Connection<A> {
             Err(_) => return Err(ConnectError::Open("no answer to connect in time".to_owned())),
         }
         Ok(this)
+    }
+
+    /// Over a transport that has the first command.
+    fn over(transport: Box<dyn Transport>) -> Self {
+        Self {
+            transport,
+            last_id: 1,
+            asked: VecDeque::new(),
+            out: Vec::new(),
+            unflushed: true,
+            pongs: false,
+            pings: None,
+            read: 0,
+        }
     }
 
     /// Sends a command with the next number, as soon as there is room.

@@ -154,10 +154,16 @@ impl<L: Listener> Task<L> {
                 },
             }
         };
+        self.end(live, matches!(then, Then::Leave)).await;
+        then
+    }
+
+    /// Ends what there is of a connection, with a goodbye if that is how the client `leaves`.
+    async fn end(&mut self, mut live: Live, leaves: bool) {
         if live.ready {
             self.status.left();
         }
-        if matches!(then, Then::Leave) {
+        if leaves {
             // Who cannot be told goodbye sees that nobody is there any more.
             let _ = timeout(GOODBYE, live.connection.goodbye()).await;
         }
@@ -169,7 +175,6 @@ impl<L: Listener> Task<L> {
                 )));
             }
         }
-        then
     }
 
     /// Without a connection, until an order changes that.

@@ -80,12 +80,6 @@ impl Histogram {
         Duration::from_nanos(self.longest)
     }
 
-    /// The shortest, to three digits.
-    #[must_use]
-    pub fn min(&self) -> Duration {
-        Duration::from_nanos(self.counts.min().min(self.longest))
-    }
-
     /// The mean, to three digits.
     #[must_use]
     pub fn mean(&self) -> Duration {

@@ -164,7 +164,6 @@ fn sample(milliseconds: u64, busy: f64) -> Sample {
             user_seconds: 0.25 + worked * busy * 0.15,
             system_seconds: 0.5 + worked * busy * 0.3,
             resident_bytes: 24 * MIB + milliseconds.min(2_000) * 1_200,
-            proportional_bytes: None,
             threads: 3,
         },
     }

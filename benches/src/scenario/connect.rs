@@ -5,8 +5,9 @@ use std::time::Duration;
 use campanile_common::message::{Publication, SubscribeRequest};
 use futures_util::future::BoxFuture;
 
+use super::figures::{Figures, count, quantile};
 use super::steady::{MEASURED, QUIET, Steady};
-use super::{Better, Figure, Key, Scenario, Unit, demand};
+use super::{Figure, Key, Scenario, Unit, demand};
 use crate::Failure;
 use crate::client::{Listener, Swarm};
 use crate::measure::Outcome;
@@ -93,52 +94,27 @@ async fn connect(run: &Run) -> Result<(), Failure> {
 }
 
 fn figures(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    let mut add = |name: &str, value: Option<f64>, unit, better| {
-        figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
-    };
-    #[expect(clippy::cast_precision_loss, reason = "exact for 2^53 clients")]
-    let count = |name: &str| outcome.counter(name) as f64;
-    let arrived = count(ARRIVED);
-    let took = latency(outcome, STORM, 1.0);
-    add(
-        "clients",
-        took.map(|took| arrived / took),
-        Unit::PerSecond,
-        Better::Higher,
-    );
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
-        let value = latency(outcome, ARRIVAL, quantile);
-        add(
-            &format!("until subscribed {name}"),
-            value,
-            Unit::Seconds,
-            Better::Lower,
-        );
+    let mut figures = Figures::default();
+    let arrived = count(outcome, ARRIVED);
+    let took = quantile(outcome, STORM, 1.0);
+    figures.higher("clients", took.map(|took| arrived / took), Unit::PerSecond);
+    for (name, share) in [("p50", 0.5), ("p99", 0.99), ("longest", 1.0)] {
+        let value = quantile(outcome, ARRIVAL, share);
+        figures.lower(&format!("until subscribed {name}"), value, Unit::Seconds);
     }
     let cpu = cpu(outcome).map(|cpu| cpu / arrived.max(1.0));
-    add("gateway CPU per client", cpu, Unit::Seconds, Better::Lower);
-    add(
-        "attempts that failed",
-        Some(count("connect_failed")),
-        Unit::Count,
-        Better::Neither,
-    );
-    for (name, of) in [("before", QUIET), ("meanwhile", MEASURED)] {
-        let value = latency(outcome, of, 0.99);
-        add(
-            &format!("delivery to the others p99 {name}"),
-            value,
-            Unit::Seconds,
-            Better::Lower,
-        );
+    figures.lower("gateway CPU per client", cpu, Unit::Seconds);
+    for (name, counter) in [
+        ("attempts that failed", "connect_failed"),
+        ("subscriptions refused for now", "subscribe_again"),
+    ] {
+        figures.neither(name, Some(count(outcome, counter)), Unit::Count);
     }
-    figures
-}
-
-fn latency(outcome: &Outcome, name: &str, quantile: f64) -> Option<f64> {
-    let histogram = outcome.histogram(name)?;
-    Some(histogram.quantile(quantile).as_secs_f64())
+    for (name, of) in [("before", QUIET), ("meanwhile", MEASURED)] {
+        let name = format!("delivery to the others p99 {name}");
+        figures.lower(&name, quantile(outcome, of, 0.99), Unit::Seconds);
+    }
+    figures.done()
 }
 
 /// CPU seconds of those who came: what the others cost before goes on, and is not theirs.

@@ -157,12 +157,9 @@ fn play(run: &Run, channels: &Arc<Channels>) -> Result<Play, Failure> {
     let own = |channels: &[Channel]| channels[share.range(channels.len())].to_vec();
     let part = |of: f64| Schedule::new(load.rate * of, load.burst).part(share);
     let everybody = (share.index == 0).then(|| channels.everybody.clone());
-    let everybody_rate = EVERYBODY_RATE.value(load)?;
+    let to_everybody = Schedule::new(EVERYBODY_RATE.value(load)?, load.burst);
     let feeds = vec![
-        (
-            everybody.into_iter().collect(),
-            Schedule::new(everybody_rate, load.burst),
-        ),
+        (everybody.into_iter().collect(), to_everybody),
         (own(&channels.private), part(0.2)),
         (own(&channels.streams), part(0.5)),
     ];

@@ -16,9 +16,6 @@ pub struct Usage {
     pub system_seconds: f64,
     /// Bytes of memory that are not swapped out, those shared with other processes included.
     pub resident_bytes: u64,
-    /// The same with each shared page divided by the number of its sharers, where it was asked for and may be read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub proportional_bytes: Option<u64>,
     /// Threads.
     pub threads: u32,
 }
@@ -46,7 +43,6 @@ impl Usage {
             user_seconds: seconds(stat.user_ticks),
             system_seconds: seconds(stat.system_ticks),
             resident_bytes: pages * rustix::param::page_size() as u64,
-            proportional_bytes: None,
             threads: stat.threads,
         };
         // Another user's process: the running count must do.
@@ -54,7 +50,6 @@ impl Usage {
             && let Ok(rollup) = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))
         {
             usage.resident_bytes = rollup_bytes(&rollup, "Rss:").unwrap_or(usage.resident_bytes);
-            usage.proportional_bytes = rollup_bytes(&rollup, "Pss:");
         }
         Ok(usage)
     }

@@ -3,61 +3,37 @@
 use super::ROUNDS;
 use super::visitor::ARRIVAL;
 use crate::measure::Outcome;
+use crate::scenario::figures::{Figures, quantile};
 use crate::scenario::steady::MEASURED;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::{Figure, Unit};
 
 pub(super) fn of(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    let mut add = |name: &str, value: Option<f64>, unit, better| {
-        figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
-    };
-    let visits = outcome.histogram(ARRIVAL);
-    let count = visits.map(|it| as_f64(it.len()));
-    add("clients that came and went", count, Unit::Count, Better::Neither);
-    for (name, quantile) in [("p50", 0.5), ("p99", 0.99)] {
-        let value = visits.map(|it| it.quantile(quantile).as_secs_f64());
-        add(
-            &format!("until subscribed {name}"),
-            value,
-            Unit::Seconds,
-            Better::Lower,
-        );
+    let mut figures = Figures::default();
+    let count = outcome.histogram(ARRIVAL).map(|it| as_f64(it.len()));
+    figures.neither("clients that came and went", count, Unit::Count);
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let value = quantile(outcome, ARRIVAL, share);
+        figures.lower(&format!("until subscribed {name}"), value, Unit::Seconds);
     }
-    let delivery = outcome
-        .histogram(MEASURED)
-        .map(|it| it.quantile(0.99).as_secs_f64());
-    add(
-        "delivery to those who stay p99",
-        delivery,
-        Unit::Seconds,
-        Better::Lower,
-    );
-    let cpu = outcome
-        .cpu("gateway")
-        .zip(count)
-        .map(|(cpu, count)| cpu / count.max(1.0));
-    add(
+    let delivery = quantile(outcome, MEASURED, 0.99);
+    figures.lower("delivery to those who stay p99", delivery, Unit::Seconds);
+    let cpu = outcome.cpu("gateway").zip(count);
+    figures.lower(
         "gateway CPU per visit, deliveries included",
-        cpu,
+        cpu.map(|(cpu, count)| cpu / count.max(1.0)),
         Unit::Seconds,
-        Better::Lower,
     );
+    memory(outcome, &mut figures);
+    figures.done()
+}
+
+fn memory(outcome: &Outcome, figures: &mut Figures) {
     for mark in ROUNDS {
         let held = outcome.resident("gateway", mark).map(as_f64);
-        add(
-            &format!("gateway memory after {}", mark.replace('_', " ")),
-            held,
-            Unit::Bytes,
-            Better::Neither,
-        );
+        let name = format!("gateway memory after {}", mark.replace('_', " "));
+        figures.neither(&name, held, Unit::Bytes);
     }
-    add(
-        "gateway memory growth per round",
-        growth(outcome),
-        Unit::Bytes,
-        Better::Lower,
-    );
-    figures
+    figures.lower("gateway memory growth per round", growth(outcome), Unit::Bytes);
 }
 
 /// Bytes by which memory grew from round to round, without the first, which warms up.

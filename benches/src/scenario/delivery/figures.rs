@@ -2,57 +2,49 @@
 
 use crate::measure::Outcome;
 use crate::run::Phase;
-use crate::scenario::{Better, Figure, Unit};
-
+use crate::scenario::figures::{Figures, count, quantile};
 use crate::scenario::steady::MEASURED;
+use crate::scenario::{Figure, Unit};
 
 /// The figures that all of these scenarios have.
-#[expect(clippy::cast_precision_loss, reason = "exact for 2^53 deliveries")]
 pub(in super::super) fn figures(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
-    let mut add = |name: &str, value: Option<f64>, unit, better| {
-        let value = value.filter(|value| value.is_finite());
-        figures.extend(value.map(|value| Figure::new(name, value, unit, better)));
-    };
-    let deliveries = outcome.counter("deliveries") as f64;
-    let published = outcome.counter("published") as f64;
+    let mut figures = Figures::default();
+    let deliveries = count(outcome, "deliveries");
     let seconds = outcome.measured().map(|it| it.as_secs_f64());
     let rate = seconds.map(|seconds| deliveries / seconds);
-    add("deliveries", rate, Unit::PerSecond, Better::Higher);
-    let latency = outcome.histogram(MEASURED);
-    for (name, quantile) in [
+    figures.higher("deliveries", rate, Unit::PerSecond);
+    for (name, share) in [
         ("delivery p50", 0.5),
         ("delivery p99", 0.99),
         ("delivery p99.9", 0.999),
     ] {
-        let value = latency.map(|it| it.quantile(quantile).as_secs_f64());
-        add(name, value, Unit::Seconds, Better::Lower);
+        figures.lower(name, quantile(outcome, MEASURED, share), Unit::Seconds);
     }
-    let cpu = outcome.cpu("gateway");
-    let each = cpu.map(|cpu| cpu / deliveries);
-    add("gateway CPU per delivery", each, Unit::Seconds, Better::Lower);
-    add(
-        "deliveries per gateway CPU second",
-        cpu.map(|cpu| deliveries / cpu),
-        Unit::PerCpuSecond,
-        Better::Higher,
-    );
-    let each = cpu.map(|cpu| cpu / published);
-    add(
-        "gateway CPU per publication",
-        each,
+    costs(outcome, deliveries, &mut figures);
+    figures.neither("messages per write", coalescing(outcome), Unit::Ratio);
+    figures.done()
+}
+
+fn costs(outcome: &Outcome, deliveries: f64, figures: &mut Figures) {
+    let published = count(outcome, "published");
+    let (gateway, shard) = (outcome.cpu("gateway"), outcome.cpu("redis"));
+    let each = |cpu: Option<f64>, of: f64| cpu.map(|cpu| cpu / of);
+    figures.lower(
+        "gateway CPU per delivery",
+        each(gateway, deliveries),
         Unit::Seconds,
-        Better::Neither,
     );
-    let each = outcome.cpu("redis").map(|cpu| cpu / published);
-    add("shard CPU per publication", each, Unit::Seconds, Better::Lower);
-    add(
-        "messages per write",
-        coalescing(outcome),
-        Unit::Ratio,
-        Better::Neither,
+    figures.higher(
+        "deliveries per gateway CPU second",
+        gateway.map(|cpu| deliveries / cpu),
+        Unit::PerCpuSecond,
     );
-    figures
+    figures.neither(
+        "gateway CPU per publication",
+        each(gateway, published),
+        Unit::Seconds,
+    );
+    figures.lower("shard CPU per publication", each(shard, published), Unit::Seconds);
 }
 
 /// Messages that went out in one write to a client, on average.

@@ -18,9 +18,10 @@ use crate::check::Ledger;
 use crate::measure::Outcome;
 use crate::pace::{Metronome, Schedule};
 use crate::run::Run;
+use crate::scenario::figures::{Figures, count, quantile};
 use crate::scenario::reshard::play::Work;
 use crate::scenario::reshard::watcher::Channel;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::{Figure, Unit};
 
 /// Publications that are read at once.
 const PAGE: usize = 50;
@@ -161,26 +162,13 @@ fn page(stream: &Channel) -> Value {
 }
 
 /// How long they took.
-#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
 pub(super) fn figures(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
+    let mut figures = Figures::default();
     for name in ["history", "presence"] {
-        if let Some(histogram) = outcome.histogram(name) {
-            let p99 = histogram.quantile(0.99).as_secs_f64();
-            figures.push(Figure::new(
-                format!("{name} read: p99"),
-                p99,
-                Unit::Seconds,
-                Better::Lower,
-            ));
-        }
-        let count = outcome.counter(&format!("{name}_read")) as f64;
-        figures.push(Figure::new(
-            format!("{name} read"),
-            count,
-            Unit::Count,
-            Better::Neither,
-        ));
+        let p99 = quantile(outcome, name, 0.99);
+        figures.lower(&format!("{name} read: p99"), p99, Unit::Seconds);
+        let read = count(outcome, &format!("{name}_read"));
+        figures.neither(&format!("{name} read"), Some(read), Unit::Count);
     }
-    figures
+    figures.done()
 }

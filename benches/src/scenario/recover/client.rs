@@ -1,6 +1,7 @@
 //! One client: a witness, or one that returns.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use campanile_common::message::{Error, Publication, SubscribeRequest, SubscribeResult};
 
@@ -13,6 +14,10 @@ use crate::run::{Run, Stamp};
 use crate::scenario::broken::report;
 use crate::scenario::one_channel::OneChannel;
 use crate::{Promise, Violation};
+
+/// Latency until a client was whole, from when the first one was to return, and from when it was to do so itself.
+pub(super) const ALL_WHOLE: &str = "all_whole";
+pub(super) const WHOLE: &str = "whole";
 
 /// What a client is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub(super) struct Client {
     story: Arc<Story>,
     part: Part,
     number: usize,
+    /// How long after the others began to return it is to do so.
+    delay: Duration,
     /// How many publications it may have missed and still be told all of them.
     recoverable: u64,
     channel: OneChannel,
@@ -53,6 +60,7 @@ impl Client {
             story: Arc::clone(story),
             part,
             number,
+            delay: options.delay(run.share(), number),
             recoverable: options.recoverable,
             channel: channel.counted_in(story.arrived()),
             before: Vec::new(),
@@ -65,7 +73,9 @@ impl Client {
     /// Whether everything arrived that should have, and when it was whole.
     pub(super) fn judge(mut self, ledger: &Ledger) {
         if let Some(whole) = self.whole {
-            self.run.latency("whole", whole.since(self.story.returned()));
+            let returned = self.story.returned();
+            self.run.latency(ALL_WHOLE, whole.since(returned));
+            self.run.latency(WHOLE, whole.since(returned.plus(self.delay)));
         }
         let before = std::mem::take(&mut self.before);
         if !before.is_empty() {

@@ -1,17 +1,17 @@
 //! The numbers that matter.
 
-use std::time::Duration;
-
+use super::client::{ALL_WHOLE, WHOLE};
 use super::{BACK, CUT, RETURN};
 use crate::measure::Outcome;
 use crate::run::Phase;
-use crate::scenario::{Better, Figure, Unit};
+use crate::scenario::figures::{Figures, count, quantile};
+use crate::scenario::{Figure, Unit};
 
 /// The prefix of the gateways' names among the processes.
 const GATEWAY: &str = "gateway";
 
 pub(super) fn of(outcome: &Outcome) -> Vec<Figure> {
-    let mut figures = Vec::new();
+    let mut figures = Figures::default();
     whole(outcome, &mut figures);
     reads(outcome, &mut figures);
     live(outcome, &mut figures);
@@ -26,47 +26,33 @@ pub(super) fn of(outcome: &Outcome) -> Vec<Figure> {
         ("not recovered: limit_exceeded", "limit_exceeded"),
         ("not recovered: other", "other_reason"),
     ] {
-        let count = outcome.counter(counter);
-        if count > 0 || !name.contains(':') {
-            figures.push(Figure::new(name, number(count), Unit::Count, Better::Neither));
-        }
+        let value = Some(count(outcome, counter)).filter(|value| *value > 0.0 || !name.contains(':'));
+        figures.neither(name, value, Unit::Count);
     }
-    figures
+    figures.done()
 }
 
-fn whole(outcome: &Outcome, figures: &mut Vec<Figure>) {
-    let Some(whole) = outcome.histogram("whole") else {
-        return;
-    };
-    let mut add = |name: &str, time: Duration| {
-        figures.push(Figure::new(
-            name,
-            time.as_secs_f64(),
-            Unit::Seconds,
-            Better::Lower,
-        ));
-    };
-    add("all whole after", whole.max());
-    add("a client whole after, p50", whole.quantile(0.5));
-    add("a client whole after, p99", whole.quantile(0.99));
+fn whole(outcome: &Outcome, figures: &mut Figures) {
+    let all = quantile(outcome, ALL_WHOLE, 1.0);
+    figures.lower("all whole after", all, Unit::Seconds);
+    for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+        let value = quantile(outcome, WHOLE, share);
+        figures.lower(&format!("a client whole after, {name}"), value, Unit::Seconds);
+    }
 }
 
 /// What the gateways read from the shards, by their own metrics.
-fn reads(outcome: &Outcome, figures: &mut Vec<Figure>) {
-    let counted =
-        |metric, labels: &[(&str, &str)]| outcome.counted_between(metric, labels, CUT, Phase::Done.name());
+fn reads(outcome: &Outcome, figures: &mut Figures) {
+    let counted = |metric| outcome.counted_between(metric, &[], CUT, Phase::Done.name());
     let gateways = outcome.target.metrics.len().max(1);
-    let channels = number(outcome.plan.load.channels as u64) * number(gateways as u64);
-    if let Some(reads) = counted("campanile_recovery_reads_total", &[]) {
-        let each = reads / channels.max(1.0);
-        figures.push(Figure::new("history reads", reads, Unit::Count, Better::Lower));
-        figures.push(Figure::new(
-            "history reads per channel and gateway",
-            each,
-            Unit::Ratio,
-            Better::Lower,
-        ));
-    }
+    let channels = number(outcome.plan.load.channels) * number(gateways);
+    let reads = counted("campanile_recovery_reads_total");
+    figures.lower("history reads", reads, Unit::Count);
+    figures.lower(
+        "history reads per channel and gateway",
+        reads.map(|reads| reads / channels.max(1.0)),
+        Unit::Ratio,
+    );
     for (name, metric) in [
         ("answered from the window", "campanile_recovery_window_hits_total"),
         (
@@ -74,53 +60,35 @@ fn reads(outcome: &Outcome, figures: &mut Vec<Figure>) {
             "campanile_recovery_single_flight_hits_total",
         ),
     ] {
-        let counted = counted(metric, &[]);
-        figures.extend(counted.map(|count| Figure::new(name, count, Unit::Count, Better::Neither)));
+        figures.neither(name, counted(metric), Unit::Count);
     }
     let heard = "campanile_messages_received_total";
     let heard = outcome.counted_between(heard, &[("outcome", "passed")], RETURN, BACK);
-    if let (Some(heard), Some(time)) = (heard, outcome.between(RETURN, BACK)) {
-        let rate = heard / time.as_secs_f64().max(0.001);
-        figures.push(Figure::new(
-            "publications heard meanwhile",
-            rate,
-            Unit::PerSecond,
-            Better::Neither,
-        ));
-    }
+    let time = outcome.between(RETURN, BACK).unwrap_or_default().as_secs_f64();
+    let rate = heard.map(|heard| heard / time.max(0.001));
+    figures.neither("publications heard meanwhile", rate, Unit::PerSecond);
 }
 
 /// What the witnesses saw.
-fn live(outcome: &Outcome, figures: &mut Vec<Figure>) {
-    for (who, [before, during, after]) in [
+fn live(outcome: &Outcome, figures: &mut Figures) {
+    for (who, names) in [
         ("apart", ["apart_before", "apart_during", "apart_after"]),
         ("among", ["among_before", "among_during", "among_after"]),
     ] {
-        let p99 = |name| Some(outcome.histogram(name)?.quantile(0.99).as_secs_f64());
-        for (when, name) in [("before", before), ("during", during), ("after", after)] {
-            let figure = |time| {
-                Figure::new(
-                    format!("live p99 {who}, {when}"),
-                    time,
-                    Unit::Seconds,
-                    Better::Lower,
-                )
-            };
-            figures.extend(p99(name).map(figure));
+        let times = names.map(|name| quantile(outcome, name, 0.99));
+        for (when, time) in ["before", "during", "after"].into_iter().zip(times) {
+            figures.lower(&format!("live p99 {who}, {when}"), time, Unit::Seconds);
         }
-        if let (Some(before), Some(during)) = (p99(before), p99(during)) {
-            figures.push(Figure::new(
-                format!("live p99 {who}, during to before"),
-                during / before.max(1e-9),
-                Unit::Ratio,
-                Better::Lower,
-            ));
-        }
+        let [before, during, _] = times;
+        let ratio = during
+            .zip(before)
+            .map(|(during, before)| during / before.max(1e-9));
+        figures.lower(&format!("live p99 {who}, during to before"), ratio, Unit::Ratio);
     }
 }
 
 /// What the storm cost the gateways beyond what they do anyway.
-fn cpu(outcome: &Outcome, figures: &mut Vec<Figure>) {
+fn cpu(outcome: &Outcome, figures: &mut Figures) {
     let measure = Phase::Measure.name();
     let rate = |from, to| {
         let time = outcome.between(from, to)?.as_secs_f64();
@@ -130,22 +98,12 @@ fn cpu(outcome: &Outcome, figures: &mut Vec<Figure>) {
         return;
     };
     let time = outcome.between(CUT, BACK).unwrap_or_default().as_secs_f64();
-    let each = (storm - usual * time).max(0.0) / number(outcome.counter("returned")).max(1.0);
-    figures.push(Figure::new(
-        "gateway CPU, cut to back",
-        storm,
-        Unit::Seconds,
-        Better::Lower,
-    ));
-    figures.push(Figure::new(
-        "gateway CPU per recovered client",
-        each,
-        Unit::Seconds,
-        Better::Lower,
-    ));
+    let each = (storm - usual * time).max(0.0) / count(outcome, "returned").max(1.0);
+    figures.lower("gateway CPU, cut to back", Some(storm), Unit::Seconds);
+    figures.lower("gateway CPU per recovered client", Some(each), Unit::Seconds);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2⁵²")]
-fn number(count: u64) -> f64 {
+fn number(count: usize) -> f64 {
     count as f64
 }

@@ -133,6 +133,14 @@ impl Options {
         ((clients as f64 * self.fraction).round() as usize).min(clients)
     }
 
+    /// How long after a worker's first one its client of this number returns.
+    pub(super) fn delay(&self, share: Share, client: usize) -> Duration {
+        let all = self.returning(share);
+        let cut = self.cut_of(all.len());
+        let index = client.checked_sub(all.start).filter(|index| *index < cut);
+        index.map_or(Duration::ZERO, |index| self.delay_of(index, cut))
+    }
+
     /// How long after the first one a client returns.
     pub(super) fn delay_of(&self, index: usize, of: usize) -> Duration {
         let part = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
@@ -197,6 +205,8 @@ mod tests {
         let options = options.unwrap();
         assert_eq!(options.cut_of(14), 4);
         assert_eq!(options.delay_of(1, 4), Duration::from_millis(100));
+        let delays = [0, 6, 7, 9, 10].map(|client| options.delay(Share::WHOLE, client).as_millis());
+        assert_eq!(delays, [0, 0, 100, 300, 0]);
     }
 
     #[test]

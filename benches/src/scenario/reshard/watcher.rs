@@ -235,7 +235,8 @@ impl Listener for Watcher {
             Ok(result) => result,
             Err(error) => {
                 self.shared.run.total("subscribe_errors", 1);
-                if !self.shared.faulty {
+                // What is refused for now is asked for again, and loses nothing.
+                if !self.shared.faulty && !error.temporary {
                     let words = format!("could not be subscribed: {} ({})", error.message, error.code);
                     self.violation(Promise::Other, channel, &words);
                 }
