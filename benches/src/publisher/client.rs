@@ -79,7 +79,7 @@ impl Lane {
             }
         }
         give_up(self.connection, &mut account);
-        account.finish(items)
+        account.finish(None, items)
     }
 
     /// Takes what came; an end, if the server does not let this client come back.
