@@ -108,7 +108,7 @@ impl Account {
     }
 
     /// What became of everything. What still waits, `left` and in the queue, was not published, and nobody waits for it.
-    pub(super) fn finish(self, left: Option<Item>, mut items: mpsc::Receiver<Item>) -> Ledger {
+    pub(super) fn finish(self, left: Option<&Item>, mut items: mpsc::Receiver<Item>) -> Ledger {
         let mut unsent = u64::from(left.is_some());
         while items.try_recv().is_ok() {
             unsent += 1;

@@ -47,7 +47,7 @@ pub(super) async fn publish(http: Http, items: mpsc::Receiver<Item>, mut account
             next = reconnect(&server).await;
         }
     }
-    account.finish(items.left, items.items)
+    account.finish(items.left.as_ref(), items.items)
 }
 
 /// Publishes over one connection; false if it broke.
