@@ -231,9 +231,7 @@ async fn a_plan_that_was_shown_is_carried_out_or_none() -> Result<()> {
     assert_ne!(page.texts("#decision-body").await, before);
     assert_eq!(shards(&operator).await?["shards"][0]["weight"], 1);
 
-    page.click("#decision-go").await?;
-    page.shows("#journal", &format!("Shard {mine} is to have weight 3"))
-        .await;
+    confirm(&page, &format!("Shard {mine} is to have weight 3")).await?;
     eventually("the plan is carried out", PATIENCE, || async {
         let shards = shards(&operator).await.unwrap_or_default();
         shards["shards"][0]["weight"] == 3
