@@ -23,6 +23,8 @@ pub struct DnsOptions {
     pub kind: RecordKind,
     /// What makes URLs of the answers.
     pub url: UrlTemplate,
+    /// What the names of replicas' hosts have in addition to that of their shard; empty: nothing.
+    pub replica_mark: String,
     /// Whether the shards keep everything that they acknowledged.
     pub durable: bool,
     /// How often to ask.
@@ -65,6 +67,11 @@ impl UrlTemplate {
         RedisUrl::parse(&url.replace("{port}", &port.to_string()))
     }
 
+    /// Whether each host has a URL of its own.
+    fn tells_hosts_apart(&self) -> bool {
+        ["{host}", "{port}"].iter().any(|part| self.0.contains(part))
+    }
+
     fn specimen(&self) -> Result<RedisUrl, NotRedis> {
         self.fill("name", "host", 6379)
     }
@@ -102,10 +109,17 @@ pub(super) fn options(raw: &raw::Dns, report: &mut Report) -> Option<DnsOptions>
     if raw.durable && url.as_ref().is_ok_and(has_sentinels) {
         report.error(format!("cluster.dns.durable: {NOT_DURABLE}"));
     }
+    if !raw.replica_mark.is_empty() && url.as_ref().is_ok_and(UrlTemplate::tells_hosts_apart) {
+        report.error(
+            "cluster.dns.replica_mark: several hosts are one shard only behind Sentinels; write {name} instead of {host} and \
+             {port} in cluster.dns.url, or leave this empty",
+        );
+    }
     Some(DnsOptions {
         name: raw.name.clone(),
         kind: kind?,
         url: url.ok()?,
+        replica_mark: raw.replica_mark.clone(),
         durable: raw.durable,
         interval: raw.interval.get().max(LEAST_INTERVAL),
         gone_after: raw.gone_after.get(),

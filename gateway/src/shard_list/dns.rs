@@ -1,5 +1,6 @@
 //! What an answer of the DNS says about shards.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -51,9 +52,13 @@ pub fn shards(options: &DnsOptions, found: &[Found]) -> Result<BTreeMap<ShardId,
     let mut shards = BTreeMap::new();
     for found in found.iter().filter(usable).collect::<BTreeSet<_>>() {
         let shard = shard(options, found)?;
-        let id = shard.id.clone();
-        if shards.insert(id.clone(), shard).is_some() {
-            return Err(Unusable::Ambiguous(id));
+        match shards.entry(shard.id.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(shard);
+            }
+            // Another host of the same shard: which of them to go to is not said by the URL.
+            Entry::Occupied(known) if known.get().url == shard.url => {}
+            Entry::Occupied(known) => return Err(Unusable::Ambiguous(known.key().clone())),
         }
     }
     if shards.is_empty() {
@@ -66,8 +71,12 @@ fn shard(options: &DnsOptions, found: &Found) -> Result<RedisShard, Unusable> {
     let (name, host, port) = match found {
         Found::Service { target, port } => {
             let host = bare(target).to_ascii_lowercase();
-            let label = host.split('.').next().unwrap_or_default().to_owned();
-            (label, host, *port)
+            let label = host.split('.').next().unwrap_or_default();
+            let name = match options.replica_mark.as_str() {
+                "" => label.to_owned(),
+                mark => label.replacen(mark, "", 1),
+            };
+            (name, host, *port)
         }
         Found::Address { ip, port } => {
             let name = format!("{ip}-{port}").replace(['.', ':'], "-");
@@ -108,6 +117,7 @@ mod tests {
             name: "_redis._tcp.shards".to_owned(),
             kind: RecordKind::Service,
             url: UrlTemplate::parse("redis://app:hush@{host}:{port}").unwrap(),
+            replica_mark: String::new(),
             durable: true,
             interval: Duration::from_secs(10),
             gone_after: Duration::from_secs(60),
@@ -161,6 +171,35 @@ mod tests {
                 .values()
                 .all(|shard| shard.durable)
         );
+    }
+
+    #[test]
+    fn a_shard_behind_sentinels_is_there_as_long_as_one_of_its_hosts_is() {
+        let options = DnsOptions {
+            url: UrlTemplate::parse("redis+sentinel://sentinel/{name}").unwrap(),
+            replica_mark: "-replica".to_owned(),
+            ..options()
+        };
+        let urls = |targets: &[&str]| -> Vec<String> {
+            let found: Vec<_> = targets.iter().map(|target| service(target, 6379)).collect();
+            let shards = shards(&options, &found).unwrap();
+            let shown = shards.values().map(|shard| shard.url.expose().to_owned());
+            shown.collect()
+        };
+        let (first, second) = (
+            "redis+sentinel://sentinel/shard-0",
+            "redis+sentinel://sentinel/shard-1",
+        );
+        let all = [
+            "shard-0.s.",
+            "shard-1.s.",
+            "shard-replica-0.s.",
+            "shard-replica-1.s.",
+        ];
+        assert_eq!(urls(&all), [first, second]);
+        assert_eq!(urls(&all[..3]), [first, second]);
+        assert_eq!(urls(&all[1..3]), [first, second]);
+        assert_eq!(urls(&all[2..3]), [first]);
     }
 
     #[test]

@@ -248,6 +248,10 @@ section! {
         /// What becomes a shard's URL; `{host}`, `{port}` and `{name}` (the shard's) are replaced. The place for credentials, Sentinels,
         /// `rediss://` and a database.
         pub url: String,
+        /// What is in the names of replicas' hosts and not in that of their shard: with `-replica` the hosts `shard-0` and `shard-replica-0` are
+        /// the shard `shard-0`, as long as one of them is named. For a `cluster.dns.url` with Sentinels and `{name}`, which know which of them
+        /// is the primary.
+        pub replica_mark: String,
         /// What `shards[].durable` says of each.
         pub durable: bool,
         /// How often the name is asked for, whatever the records' TTL; `1s` at least.
@@ -266,6 +270,7 @@ impl Default for Dns {
             kind: "srv".to_owned(),
             port: 6379,
             url: "redis://{host}:{port}".to_owned(),
+            replica_mark: String::new(),
             durable: false,
             interval: HumanDuration::from_secs(10),
             gone_after: HumanDuration::from_secs(60),

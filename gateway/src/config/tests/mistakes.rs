@@ -92,6 +92,10 @@ fn an_error_names_the_key_the_value_and_what_to_write() {
             "cluster.dns.durable: a shard behind Sentinel is not durable",
         ),
         (
+            "cluster: {store: 'redis://s', shards_managed_by: dns, dns: {name: n, replica_mark: -b}}",
+            "cluster.dns.replica_mark: several hosts are one shard only behind Sentinels",
+        ),
+        (
             "shards: [{name: a, url: 'redis://a'}]\ncluster: {store: 'redis://a', store_ca_file: ca.pem}",
             "cluster.store_ca_file: redis://a:6379 is no TLS",
         ),

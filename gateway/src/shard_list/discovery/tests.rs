@@ -32,6 +32,7 @@ impl World {
                 name: "shards.test.".to_owned(),
                 kind: RecordKind::Service,
                 url: UrlTemplate::parse("redis://{host}:{port}").unwrap(),
+                replica_mark: String::new(),
                 durable: false,
                 interval: Duration::from_millis(10),
                 gone_after: Duration::ZERO,

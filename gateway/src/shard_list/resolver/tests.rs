@@ -13,6 +13,7 @@ fn options(server: &NameServer, kind: RecordKind) -> DnsOptions {
         name: "shards.test.".to_owned(),
         kind,
         url: UrlTemplate::parse("redis://{host}:{port}").unwrap(),
+        replica_mark: String::new(),
         durable: false,
         interval: Duration::from_secs(1),
         gone_after: Duration::ZERO,
