@@ -21,6 +21,7 @@
 //! | [`cluster`] | several of both, joined |
 //! | [`balancer`] | a TCP proxy that can be cut and pointed elsewhere |
 //! | [`relay`] | a UDP relay that can be cut |
+//! | [`island`] | a network and names of a test's own |
 //! | [`link`] | network namespaces joined by an emulated link |
 //! | [`puppet`] | the SDKs for JavaScript and Python, driven line by line |
 //! | [`api`] | the HTTP server API |
@@ -39,6 +40,7 @@ pub mod balancer;
 pub mod bench;
 pub mod cluster;
 pub mod gateway;
+pub mod island;
 pub mod link;
 pub mod manifests;
 pub mod metrics;
