@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use campanile_tests::gateway::{Gateway, GatewayConfig, binary};
-use campanile_tests::manifests::{Manifests, Mounts, Workload, write_files};
-use serde_json::Value;
+use campanile_tests::manifests::{Manifests, Mounts, Workload, selects, write_files};
+use serde_json::{Value, json};
 
 /// Where the gateways' files are.
 const CONFIG: &str = "/etc/campanile";
@@ -124,7 +124,7 @@ async fn the_paths_of_probes_are_real() -> Result<()> {
 }
 
 #[test]
-fn gateways_find_the_store_also_if_they_start_before_it() -> Result<()> {
+fn gateways_find_the_store_also_while_there_is_no_pod() -> Result<()> {
     for overlay in ["dev", "production", "own"] {
         let manifests = Manifests::overlay(overlay)?;
         let (_, variables) = settings(&manifests)?;
@@ -135,66 +135,61 @@ fn gateways_find_the_store_also_if_they_start_before_it() -> Result<()> {
             .context("a host and a port")?;
         let spec = &manifests.get("Service", host)?["spec"];
         assert_eq!(spec["ports"][0]["port"].to_string(), port);
-        // The name of a service without an address of its own is not there before a pod is: to a gateway that is a mistake in its
-        // configuration, with which it ends.
-        assert_ne!(spec["clusterIP"], "None", "{overlay}");
-        assert_eq!(spec["type"], "ClusterIP", "{overlay}");
+        // A headless one has no address while its only pod has none, and a gateway ends that starts then.
+        assert_eq!(spec["type"], "ClusterIP");
+        assert!(spec.get("clusterIP").is_none());
+        let labels = manifests.workload("campanile-store")?.labels();
+        assert!(selects(&json!({ "matchLabels": spec["selector"] }), labels));
     }
     Ok(())
 }
 
 #[test]
-fn gateways_find_the_shards_of_the_base() -> Result<()> {
-    let manifests = Manifests::overlay("own")?;
-    let (file, _) = settings(&manifests)?;
-    let name = file["cluster"]["dns"]["name"].as_str().context("a name")?;
-    let parts: Vec<_> = name.splitn(3, '.').collect();
-    let [port, protocol, service] = parts[..] else {
-        anyhow::bail!("{name} is no name of a service")
-    };
-    let ports = &manifests.get("Service", service)?["spec"]["ports"];
-    let ports = ports.as_array().context("ports")?;
-    let named = |it: &Value| {
-        let protocol_of = it["protocol"].as_str().unwrap_or_default().to_lowercase();
-        it["name"] == port.trim_start_matches('_') && protocol_of == protocol.trim_start_matches('_')
-    };
-    assert!(ports.iter().any(named), "{name}: {ports:?}");
-    let shard = manifests.workload("campanile-shard")?;
-    assert_eq!(shard.0["spec"]["serviceName"], service);
+fn gateways_find_the_shards() -> Result<()> {
+    for overlay in ["dev", "production", "own"] {
+        let manifests = Manifests::overlay(overlay)?;
+        let (file, _) = settings(&manifests)?;
+        let name = file["cluster"]["dns"]["name"].as_str().context("a name")?;
+        let parts: Vec<_> = name.splitn(3, '.').collect();
+        let [port, protocol, service] = parts[..] else {
+            anyhow::bail!("{name} is no name of a service")
+        };
+        let ports = &manifests.get("Service", service)?["spec"]["ports"];
+        let ports = ports.as_array().context("ports")?;
+        let named = |it: &Value| {
+            let protocol_of = it["protocol"].as_str().unwrap_or_default().to_lowercase();
+            it["name"] == port.trim_start_matches('_') && protocol_of == protocol.trim_start_matches('_')
+        };
+        assert!(ports.iter().any(named), "{name}: {ports:?}");
+        let shard = manifests.workload("campanile-shard")?;
+        assert_eq!(shard.0["spec"]["serviceName"], service);
+    }
     Ok(())
 }
 
 #[test]
-fn production_lists_the_shards_that_sentinel_looks_after() -> Result<()> {
+fn production_asks_the_sentinels_that_there_are_for_shards_of_two_pods() -> Result<()> {
     let manifests = Manifests::overlay("production")?;
-    let (file, _) = settings(&manifests)?;
-    let sentinel = manifests.workload("campanile-sentinel")?;
-    let hosts = pods(sentinel)?;
-    let expected: Vec<_> = hosts.iter().map(|host| format!("{host}:26379")).collect();
-    let mut names = Vec::new();
-    for shard in file["shards"].as_array().context("a list of shards")? {
-        let name = shard["name"].as_str().context("a name")?;
-        let url = shard["url"].as_str().context("a URL")?;
-        let place = url.strip_prefix("redis+sentinel://");
-        let (sentinels, service) = place.and_then(|it| it.split_once('/')).context("a service")?;
-        assert_eq!(service, name);
-        assert_eq!(sentinels.split(',').collect::<Vec<_>>(), expected);
-        names.push(name.to_owned());
-    }
-    let variables = manifests.environment(sentinel.container()?, "campanile-sentinel-0")?;
-    let watched: Vec<_> = variable(&variables, "SHARDS")?.split(' ').collect();
-    assert_eq!(watched, names);
-    for set in ["campanile-shard", "campanile-shard-replica"] {
-        let set = manifests.workload(set)?;
-        assert_eq!(pods(set)?.len(), names.len());
-        let start = manifests.volume(set, "start")?;
-        let start = start.get("start.sh").context("a script")?;
-        for host in &hosts {
-            let (pod, service) = host.split_once('.').context("a pod's name")?;
-            let (pods, _) = pod.rsplit_once('-').context("a number")?;
-            assert!(start.contains(&format!("{pods}-$index.{service}")), "{start}");
-        }
-    }
+    let (file, variables) = settings(&manifests)?;
+    let sentinels = pods(manifests.workload("campanile-sentinel")?)?;
+    let expected: Vec<_> = sentinels.iter().map(|host| format!("{host}:26379")).collect();
+    let url = variable(&variables, "CAMPANILE_CLUSTER_DNS_URL")?;
+    let (_, place) = url.rsplit_once('@').context("who it is")?;
+    assert_eq!(place, format!("{}/{{name}}", expected.join(",")));
+    let mark = file["cluster"]["dns"]["replica_mark"]
+        .as_str()
+        .context("a mark")?;
+    let (first, second) = (
+        pods(manifests.workload("campanile-shard")?)?,
+        pods(manifests.workload("campanile-shard-replica")?)?,
+    );
+    assert_eq!(
+        second
+            .iter()
+            .map(|it| it.replacen(mark, "", 1))
+            .collect::<Vec<_>>(),
+        first
+    );
     Ok(())
 }
 

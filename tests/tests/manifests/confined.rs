@@ -67,3 +67,24 @@ fn every_image_has_a_version_and_every_container_its_resources() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn every_redis_is_of_one_version_and_none_that_is_known_to_be_unsafe() -> Result<()> {
+    // The first of 7.2 in which CVE-2025-49844 and CVE-2025-32023 are mended.
+    const LEAST: [u32; 3] = [7, 2, 11];
+    let mut images = BTreeSet::new();
+    for manifests in Manifests::all()? {
+        for container in manifests.workloads().iter().flat_map(|it| it.containers()) {
+            let image = container["image"].as_str().context("an image")?;
+            images.extend(image.strip_prefix("redis:").map(str::to_owned));
+        }
+    }
+    assert_eq!(images.len(), 1, "one place names it: {images:?}");
+    let version = images.first().and_then(|image| image.strip_suffix("-alpine"));
+    let version = version.context("a version")?.split('.').map(str::parse);
+    assert!(
+        version.collect::<Result<Vec<u32>, _>>()?.as_slice() >= LEAST.as_slice(),
+        "{images:?}"
+    );
+    Ok(())
+}

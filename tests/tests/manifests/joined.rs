@@ -49,8 +49,13 @@ fn services_lead_to_ports_that_exist() -> Result<()> {
             services += 1;
             let spec = &service["spec"];
             let behind = found(&manifests, &json!({ "matchLabels": spec["selector"] }));
-            assert_eq!(behind.len(), 1, "{service}");
-            let ports = behind[0].ports();
+            // The list of shards has both sets of a deployment with replicas.
+            let expected = match (manifests.name.as_str(), service["metadata"]["name"].as_str()) {
+                ("production", Some("campanile-shards")) => 2,
+                _ => 1,
+            };
+            assert_eq!(behind.len(), expected, "{service}");
+            let ports: Vec<_> = behind.iter().flat_map(|workload| workload.ports()).collect();
             for port in spec["ports"].as_array().context("a service has ports")? {
                 let protocol = port["protocol"].as_str().context("a port has a protocol")?;
                 let leads = ports
@@ -79,7 +84,12 @@ fn every_pod_of_a_set_has_a_name_from_before_it_is_ready() -> Result<()> {
                 assert_eq!(spec["clusterIP"], "None", "{name}");
             }
             let behind = found(&manifests, &json!({ "matchLabels": spec["selector"] }));
-            assert_eq!(names(&behind), [set.name()]);
+            assert!(names(&behind).contains(&set.name().to_owned()), "{spec}");
+            // Nobody is on its list whose name it does not give.
+            assert!(
+                behind.iter().all(|it| it.0["spec"]["serviceName"] == name),
+                "{spec}"
+            );
         }
     }
     Ok(())
@@ -113,10 +123,19 @@ fn probes_and_hooks_use_ports_and_containers_that_are_there() -> Result<()> {
 #[test]
 fn budgets_and_the_autoscaler_are_about_something() -> Result<()> {
     for manifests in Manifests::all()? {
-        for budget in manifests.of_kind("PodDisruptionBudget") {
-            let about = found(&manifests, &budget["spec"]["selector"]);
-            assert_eq!(about.len(), 1, "{budget}");
-        }
+        let budgets = manifests.of_kind("PodDisruptionBudget");
+        let about = budgets.map(|budget| names(&found(&manifests, &budget["spec"]["selector"])));
+        let about: Vec<_> = about.collect();
+        assert!(about.iter().all(|sets| !sets.is_empty()), "{about:?}");
+        let mut all = about.concat();
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(
+            all.len(),
+            count,
+            "no pod of two budgets can be evicted: {about:?}"
+        );
         for scaler in manifests.of_kind("HorizontalPodAutoscaler") {
             let target = &scaler["spec"]["scaleTargetRef"];
             let kind = target["kind"].as_str().context("a kind")?;
@@ -132,8 +151,14 @@ fn budgets_and_the_autoscaler_are_about_something() -> Result<()> {
         }
     }
     let production = Manifests::overlay("production")?;
-    for part in ["gateway", "shard", "shard-replica", "sentinel"] {
+    for part in ["gateway", "shard", "sentinel"] {
         production.get("PodDisruptionBudget", &format!("campanile-{part}"))?;
     }
+    let shards = &production.get("PodDisruptionBudget", "campanile-shard")?["spec"];
+    assert_eq!(
+        names(&found(&production, &shards["selector"])),
+        ["campanile-shard", "campanile-shard-replica"],
+        "or the two of a shard could go at once"
+    );
     Ok(())
 }

@@ -14,3 +14,4 @@ mod schemas;
 mod sentinel;
 mod sized;
 mod timed;
+mod users;

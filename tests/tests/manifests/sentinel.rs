@@ -1,7 +1,7 @@
 //! The start scripts of Redis servers that Sentinel looks after, and of Sentinel: what they make of what they are told.
 //!
 //! The programs that they call are stand-ins: a `redis-cli` that answers for whoever is asked, and a `redis-server` that shows the
-//! configuration that it was given.
+//! configuration that it was given. What real ones make of it is in `tests/tests/production`.
 
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -13,18 +13,21 @@ use campanile_tests::wait::{SOON, eventually};
 use serde_json::Value;
 
 const TOOLS: &str = "/bin-of-the-test";
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     TOOLS,
     "/data",
     "/etc/campanile-redis",
     "/etc/campanile-sentinel",
     "/etc/redis",
     "/run/redis",
+    "/run/sentinel",
 ];
 
-/// The two of a shard.
+const SHARD: &str = "campanile-shard-0";
+
+/// The two of it.
 const FIRST: &str = "campanile-shard-0.campanile-shards";
-const SECOND: &str = "campanile-shard-replica-0.campanile-shards-replica";
+const SECOND: &str = "campanile-shard-replica-0.campanile-shards";
 
 /// The first container of a set, with stand-ins for its programs.
 struct Stage {
@@ -68,8 +71,15 @@ impl Stage {
 
     /// Has a Sentinel know a primary since the failover of this number.
     fn sentinel(&self, number: usize, primary: &str, epoch: usize) -> Result<()> {
-        let text = format!("name\nshard-0\nip\n{primary}\nport\n6379\nrunid\n\nconfig-epoch\n{epoch}\n");
+        let text = format!(
+            "PONG\n{primary}\n6379\nname\n{SHARD}\nip\n{primary}\nport\n6379\nrunid\n\nconfig-epoch\n{epoch}\n"
+        );
         self.says(&sentinel(number), &text)
+    }
+
+    /// Has a Sentinel know nothing of the shard.
+    fn clueless(&self, number: usize) -> Result<()> {
+        self.says(&sentinel(number), "PONG\n\nERR No such master with that name\n")
     }
 
     /// How often `redis-cli` was called.
@@ -179,7 +189,6 @@ fn the_password_of_before_is_taken_as_well() -> Result<()> {
 #[test]
 fn one_sentinel_alone_is_believed_in_the_end() -> Result<()> {
     let stage = Stage::new("campanile-shard")?;
-    stage.says(&sentinel(0), "ERR No such master with that name\n")?;
     stage.sentinel(2, SECOND, 3)?;
     let text = stage.started(|command| {
         command.env("SENTINEL_SECONDS", "0");
@@ -228,59 +237,60 @@ async fn a_redis_that_waits_ends_when_it_is_told_to() -> Result<()> {
 }
 
 #[test]
-fn a_sentinel_keeps_what_it_learned_and_is_told_the_rest_again() -> Result<()> {
-    let stage = Stage::new("campanile-sentinel")?;
-    let text = stage.started(|_| {})?;
-    for number in 0..3 {
-        let line =
-            format!("sentinel monitor shard-{number} campanile-shard-{number}.campanile-shards 6379 2");
-        assert!(text.lines().any(|it| it == line), "{line}: {text}");
+fn a_new_shard_begins_with_the_first_and_a_forgotten_one_with_its_primary() -> Result<()> {
+    for (set, other, expected) in [
+        ("campanile-shard", None, None),
+        ("campanile-shard-replica", None, Some(FIRST)),
+        ("campanile-shard", Some("slave"), None),
+        ("campanile-shard", Some("master"), Some(SECOND)),
+    ] {
+        let stage = Stage::new(set)?;
+        stage.clueless(0)?;
+        stage.clueless(2)?;
+        if let Some(role) = other {
+            stage.says(SECOND, &format!("{role}\n17\n"))?;
+        }
+        let expected = expected.map(|host| format!("{host} 6379"));
+        let text = stage.started(|_| {})?;
+        assert_eq!(line(&text, "replicaof "), expected, "{set}, {other:?}: {text}");
     }
-    let learned = text
-        .replace(
-            "monitor shard-1 campanile-shard-1.campanile-shards",
-            "monitor shard-1 campanile-shard-replica-1.campanile-shards-replica",
-        )
-        .replace("auth-pass shard-1 replaceme", "auth-pass shard-1 old");
-    assert_ne!(learned, text);
-    let lines: Vec<_> = learned
-        .lines()
-        .filter(|line| !line.contains("shard-2"))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(stage.mounts.at("/data").join("sentinel.conf"), lines.concat())?;
-    let again = stage.started(|_| {})?;
-    let count = |what: &str| again.lines().filter(|line| line.contains(what)).count();
-    assert_eq!(count("sentinel monitor shard-1 "), 1);
+    // One that has begun anew does not outvote one that knows.
+    let stage = Stage::new("campanile-shard")?;
+    stage.clueless(0)?;
+    stage.sentinel(1, SECOND, 0)?;
     assert_eq!(
-        count("sentinel monitor shard-1 campanile-shard-replica-1."),
-        1,
-        "{again}"
+        line(&stage.started(|_| {})?, "replicaof "),
+        Some(format!("{SECOND} 6379"))
     );
-    assert_eq!(
-        count("sentinel monitor shard-2 "),
-        1,
-        "one that was added: {again}"
-    );
-    assert_eq!(count("auth-pass shard-1 replaceme"), 1);
-    assert_eq!(count("auth-pass"), 3);
-    assert_eq!(count("user default"), 1);
-    assert_eq!(count("user operator"), 1);
     Ok(())
 }
 
 #[test]
-fn a_sentinel_that_knows_nothing_asks_who_has_been_replaced() -> Result<()> {
+fn a_sentinel_keeps_what_it_learned_and_is_told_passwords_and_permissions_again() -> Result<()> {
     let stage = Stage::new("campanile-sentinel")?;
-    stage.says(FIRST, &format!("slave\n{SECOND}\n6379\nconnected\n17\n"))?;
-    let primary = "master\n17\ncampanile-shard-replica-1.campanile-shards-replica\n6379\n17\n";
-    stage.says("campanile-shard-1.campanile-shards", primary)?;
     let text = stage.started(|_| {})?;
-    let watched = |service: &str| line(&text, &format!("sentinel monitor {service} "));
-    assert_eq!(watched("shard-0"), Some(format!("{SECOND} 6379 2")));
-    for number in 1..3 {
-        let first = format!("campanile-shard-{number}.campanile-shards 6379 2");
-        assert_eq!(watched(&format!("shard-{number}")), Some(first));
+    let learned = "sentinel monitor campanile-shard-1 campanile-shard-replica-1.campanile-shards 6379 2\n\
+                   sentinel config-epoch campanile-shard-1 3\n\
+                   sentinel auth-pass campanile-shard-1 old\n\
+                   sentinel monitor campanile-shard-0 campanile-shard-0.campanile-shards 6379 2\n";
+    std::fs::write(stage.mounts.at("/data").join("sentinel.conf"), text + learned)?;
+    let again = stage.started(|_| {})?;
+    let count = |what: &str| again.lines().filter(|line| line.starts_with(what)).count();
+    assert_eq!(count("sentinel monitor "), 2);
+    assert_eq!(
+        count("sentinel monitor campanile-shard-1 campanile-shard-replica-1."),
+        1,
+        "{again}"
+    );
+    assert_eq!(count("sentinel config-epoch campanile-shard-1 3"), 1);
+    for shard in 0..2 {
+        let line = format!("sentinel auth-pass campanile-shard-{shard} replaceme");
+        assert_eq!(count(&line), 1);
     }
+    assert_eq!(count("sentinel auth-pass"), 2);
+    let announced = "sentinel announce-ip campanile-sentinel-0.campanile-sentinels";
+    assert_eq!(count(announced), 1);
+    assert_eq!(count("user default"), 1);
+    assert_eq!(count("user operator"), 1);
     Ok(())
 }

@@ -63,6 +63,28 @@ fn redis_has_room_beyond_what_it_may_hold_and_evicts_nothing() -> Result<()> {
 }
 
 #[test]
+fn of_two_servers_neither_waits_for_the_other() -> Result<()> {
+    let manifests = Manifests::overlay("production")?;
+    // With a third one it could: the two that are left after a failover would be a primary and a replica.
+    let shards = manifests
+        .workloads()
+        .into_iter()
+        .filter(|it| ["shard", "replica"].contains(&it.component()));
+    assert_eq!(shards.count(), 2);
+    for workload in manifests.workloads() {
+        for container in workload.containers() {
+            for mount in container["volumeMounts"].as_array().into_iter().flatten() {
+                let volume = mount["name"].as_str().context("a name")?;
+                let files = manifests.volume(workload, volume).unwrap_or_default();
+                let text: String = files.into_values().collect();
+                assert!(!text.contains("min-replicas-to-write"), "{}", workload.name());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn there_are_as_many_as_each_overlay_promises() -> Result<()> {
     let replicas = |manifests: &Manifests, name: &str| -> Result<Value> {
         Ok(manifests.workload(name)?.0["spec"]["replicas"].clone())

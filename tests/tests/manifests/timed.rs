@@ -102,11 +102,27 @@ fn a_shard_s_hook_ends_before_the_pod_is_killed() -> Result<()> {
 
 #[test]
 fn a_shard_that_was_scaled_away_is_forgotten_before_it_is_taken_for_lost() -> Result<()> {
-    let manifests = Manifests::overlay("own")?;
-    let gone = setting(&manifests, "cluster.dns.gone_after")?;
-    let interval = setting(&manifests, "cluster.dns.interval")?;
-    // What may be remembered of an answer on its way, and a few questions.
-    let margin = Duration::from_secs(5) + 3 * interval;
-    assert!(gone + margin < setting(&manifests, "cluster.evict_after")?);
+    for overlay in ["own", "production"] {
+        let manifests = Manifests::overlay(overlay)?;
+        let gone = setting(&manifests, "cluster.dns.gone_after")?;
+        let interval = setting(&manifests, "cluster.dns.interval")?;
+        // What may be remembered of an answer on its way, and a few questions.
+        let margin = Duration::from_secs(5) + 3 * interval;
+        assert!(gone + margin < setting(&manifests, "cluster.evict_after")?);
+    }
+    Ok(())
+}
+
+#[test]
+fn sentinels_forget_a_shard_long_after_gateways_have_given_it_up() -> Result<()> {
+    let manifests = Manifests::overlay("production")?;
+    let sentinel = manifests.workload("campanile-sentinel")?;
+    let variables = sentinel
+        .containers()
+        .map(|it| manifests.environment(it, "campanile-sentinel-0"));
+    let variables = variables.collect::<Result<Vec<_>>>()?.concat();
+    let forget = variables.iter().find(|(name, _)| name == "FORGET_SECONDS");
+    let (_, forget) = forget.context("a time")?;
+    assert!(Duration::from_secs(forget.parse()?) > 10 * setting(&manifests, "cluster.evict_after")?);
     Ok(())
 }

@@ -55,7 +55,7 @@ async fn the_wait_has_an_end_and_an_old_answer_is_none() -> Result<()> {
 async fn a_primary_that_is_replaced_meanwhile_has_nothing_of_its_own_any_more() -> Result<()> {
     let (pod, other) = (pod().await?, pod().await?);
     // As a gateway that does not get on with it: there is somebody to wait for.
-    let url = format!("redis://:{}@127.0.0.1:{}", pod.password(), pod.port());
+    let url = format!("redis://campanile:{}@127.0.0.1:{}", pod.password(), pod.port());
     let mut gateway = Client::open(url)?.get_async_pubsub().await?;
     gateway.subscribe(CONTROL).await?;
     let replaced = async {

@@ -17,6 +17,12 @@ async fn while_passwords_change_both_let_in() -> Result<()> {
         assert_eq!(pod.redis(&["-a", "old", "PING"]).await?, "PONG");
         assert_ne!(pod.redis(&["-a", "older", "PING"]).await?, "PONG");
         assert_ne!(pod.redis(&["-a", "", "PING"]).await?, "PONG");
+
+        let gateway = ["--user", "campanile", "-a", "old-one", "INFO", "server"];
+        assert!(!pod.redis(&gateway).await?.contains("redis_version"));
+        pod.set("GATEWAY_FORMER_PASSWORD", "old-one");
+        pod.start_again().await?;
+        assert!(pod.redis(&gateway).await?.contains("redis_version"));
     }
     Ok(())
 }

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 /// What the manifests mount.
 const PATHS: [&str; 3] = ["/data", "/etc/redis", "/run/redis"];
 
-/// The variable with the server's password, which `redis-cli` reads.
-const PASSWORD: &str = "REDISCLI_AUTH";
+/// The variable with the password of the user that gateways are.
+const PASSWORD: &str = "GATEWAY_PASSWORD";
 
 /// How long a hook may take in which everything moves.
 const HOOK: Duration = Duration::from_secs(300);
@@ -76,7 +76,7 @@ impl Pod {
         self.container.port
     }
 
-    /// What lets clients in.
+    /// What lets gateways in.
     pub(crate) fn password(&self) -> &str {
         &self.container.variables[PASSWORD]
     }
@@ -170,11 +170,14 @@ impl Container {
     fn write_config(&self, mut files: BTreeMap<String, String>) -> Result<()> {
         let (host, port) = (&self.host, self.port);
         let password = self.variables.get(PASSWORD).context("a password")?;
+        let rules = files.get("gateway.acl").context("what gateways may do")?;
+        let rules: Vec<_> = rules.lines().filter(|line| !line.starts_with('#')).collect();
+        let rules = rules.join(" ");
         let file = files.get_mut("redis.conf").context("a configuration")?;
         *file = self.mounts.point(file);
         // The last of each counts.
         file.push_str(&format!(
-            "\nport {port}\nbind 127.0.0.1\nuser {host} on >{password} ~* &* +@all\n"
+            "\nport {port}\nbind 127.0.0.1\nuser {host} on >{password} {rules}\n"
         ));
         write_files(&files, &self.mounts.at("/etc/redis"))
     }

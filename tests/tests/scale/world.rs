@@ -199,7 +199,7 @@ fn configuration(manifests: &Manifests, store: &Pod) -> Result<GatewayConfig> {
         .set("client.channel_limit", 10_000)
         .set(
             "cluster.store",
-            format!("redis://:{password}@127.0.0.1:{}", store.port()),
+            format!("redis://campanile:{password}@127.0.0.1:{}", store.port()),
         )
         .set(
             "cluster.dns.url",

@@ -4,40 +4,54 @@ umask 077
 trap 'exit 0' TERM
 
 number=${POD_NAME##*-}
-service=shard-$number
-case "$POD_NAME" in
-    campanile-shard-replica-*) own=$POD_NAME.campanile-shards-replica ;;
-    *) own=$POD_NAME.campanile-shards ;;
-esac
+service=campanile-shard-$number
+first=$service.campanile-shards
+own=$POD_NAME.campanile-shards
 
-# The latest failover that a Sentinel knows of, and the primary since. They let everybody look, so that there is no password for them.
+# What a Sentinel says, if it answers: the epoch in which it learned who is the primary, and who that is; `0 -`: it does not
+# know the shard. They let everybody look, so that there is no password for them.
 ask() {
-    REDISCLI_AUTH='' timeout 3 redis-cli -h "$1" -p 26379 SENTINEL MASTER "$service" 2> /dev/null | awk '
-        $1 == "ip" { getline; host = $1 }
-        $1 == "config-epoch" { getline; epoch = $1 }
-        END { if (host ~ /^campanile-shard-/) print epoch + 0, host }'
+    printf '%s\n' PING "SENTINEL GET-MASTER-ADDR-BY-NAME $service" "SENTINEL MASTER $service" |
+        REDISCLI_AUTH='' timeout 3 redis-cli -h "$1" -p 26379 2> /dev/null |
+        awk '
+            NR == 1 { answers = ($0 == "PONG") }
+            NR == 2 && /^campanile-shard-/ { primary = $0 }
+            key == "config-epoch" { epoch = $0 }
+            { key = $0 }
+            END { if (answers) print epoch + 0, primary ? primary : "-" }'
 }
 
-# It waits for two of the three, as many as it takes to decide on a primary: so one of them has been there. After SENTINEL_SECONDS one
-# alone is believed, which may be all that is left. But it does not guess: a server that was replaced, and after a failure of everything
-# came back as what it was at the beginning, would hand its older data to the one that has the newer.
+# Two of the three have heard of the latest failover, so that two have to answer: whoever began as a replica of the wrong one
+# would throw away what it has. After SENTINEL_SECONDS one is better than none. Without any, nobody would use this Redis anyway.
 end=$(($(date +%s) + SENTINEL_SECONDS))
 while :; do
     answers=$(for index in 0 1 2; do ask "campanile-sentinel-$index.campanile-sentinels"; done)
     count=$(printf '%s\n' "$answers" | grep -c .) || true
     [ "$count" -lt 2 ] || break
     [ "$count" -lt 1 ] || [ "$(date +%s)" -lt "$end" ] || break
-    [ -n "${waiting:-}" ] || echo "$own: waiting for Sentinels that know $service"
+    [ -n "${waiting:-}" ] || echo "$own: waiting for Sentinels to say who is the primary of $service"
     waiting=yes
     sleep 1
 done
-primary=$(printf '%s\n' "$answers" | sort -n | tail -n 1 | cut -d ' ' -f 2)
+primary=$(printf '%s\n' "$answers" | LC_ALL=C sort -n | tail -n 1)
+primary=${primary#* }
+# A new shard begins with the first of its two, which the Sentinels then find to be a primary (register.sh); and one that all Sentinels
+# have forgotten with the one that is.
+if [ "$primary" = - ]; then
+    primary=$first
+    second=campanile-shard-replica-$number.campanile-shards
+    if [ "$own" = "$first" ] && [ "$(timeout 3 redis-cli -h "$second" ROLE 2> /dev/null | head -n 1)" = master ]; then
+        primary=$second
+    fi
+fi
 
 {
     cat /etc/redis/redis.conf
     printf 'requirepass "%s"\nmasterauth "%s"\n' "$REDISCLI_AUTH" "$REDISCLI_AUTH"
     [ -z "$REDIS_FORMER_PASSWORD" ] ||
         printf 'user default on >%s >%s ~* &* +@all\n' "$REDISCLI_AUTH" "$REDIS_FORMER_PASSWORD"
+    printf 'user campanile on >%s %s %s\n' "$GATEWAY_PASSWORD" \
+      "${GATEWAY_FORMER_PASSWORD:+>$GATEWAY_FORMER_PASSWORD}" "$(grep -v '^#' /etc/redis/gateway.acl | tr '\n' ' ')"
     # A primary whose replica stays away would otherwise call itself by another replication id after an hour, and gateways
     # would take it for another server.
     printf 'repl-backlog-ttl 0\n'

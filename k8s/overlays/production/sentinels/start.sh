@@ -1,4 +1,4 @@
-# Starts a Sentinel with what it knew before.
+# Starts a Sentinel with what it knew before. Of new shards it is told while it runs (register.sh).
 umask 077
 conf=/data/sentinel.conf
 
@@ -11,34 +11,13 @@ conf=/data/sentinel.conf
     mv "$conf.new" "$conf"
 }
 
-# Whom a Redis follows, if it is there and a replica.
-followed() {
-    REDISCLI_AUTH=$REDIS_PASSWORD timeout 3 redis-cli -h "$1" ROLE 2> /dev/null |
-        awk 'NR == 1 && $1 != "slave" { exit } NR == 2 { if ($1 ~ /^campanile-shard-/) print $1; exit }'
-}
-
-# Shards that it does not know yet begin with the first of their two, unless that one says that it has been replaced, before all Sentinels
-# lost what they knew: they do not find a primary by way of its replica.
-for service in $SHARDS; do
-    grep -q "^sentinel monitor $service " "$conf" || {
-        first=campanile-shard-${service##*-}.campanile-shards
-        primary=$(followed "$first")
-        # Silent for 5 s: down. Then the others are asked, and one of them makes the replica primary.
-        cat >> "$conf" << END
-sentinel monitor $service ${primary:-$first} 6379 2
-sentinel down-after-milliseconds $service 5000
-sentinel failover-timeout $service 60000
-sentinel parallel-syncs $service 1
-END
-    }
-done
-
 # Passwords and permissions are those of today.
 sed -i -e '/^sentinel auth-pass /d' -e '/^user /d' "$conf"
-grep '^user ' /etc/campanile-sentinel/sentinel.conf >> "$conf"
-for service in $SHARDS; do
-    printf 'sentinel auth-pass %s %s\n' "$service" "$REDIS_PASSWORD" >> "$conf"
-done
-printf 'user operator on >%s ~* &* +@all\n' "$REDIS_PASSWORD" >> "$conf"
+{
+    sed -n "s/^sentinel monitor \([^ ]*\) .*/sentinel auth-pass \1 $REDIS_PASSWORD/p" "$conf"
+    grep '^user ' /etc/campanile-sentinel/sentinel.conf
+    printf 'user operator on >%s ~* &* +@all\n' "$REDIS_PASSWORD"
+} > /run/sentinel/today
+cat /run/sentinel/today >> "$conf"
 
 exec redis-server "$conf" --sentinel
