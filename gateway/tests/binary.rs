@@ -155,9 +155,10 @@ fn a_running_gateway_is_asked_about_its_shards() {
         (&["drain", "nowhere"][..], 5, "there is no shard nowhere"),
         (&["weight", "memory-1", "0"], 5, "weight 0"),
         (&["list", "--wait"], 2, "nothing to wait for"),
-        (&["list", "--api-key", "another"], 1, "--api-key"),
+        (&["list", "--api-key", "another"], 5, "--api-key"),
         (&["list", "--url", "http://127.0.0.1:1"], 1, "127.0.0.1:1"),
-        (&["list", "--url", "https://h"], 1, "https"),
+        (&["list", "--url", "https://127.0.0.1:1"], 1, "127.0.0.1:1"),
+        (&["list", "--url", "redis://h"], 2, "redis://h"),
     ] {
         let output = ask(arguments);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

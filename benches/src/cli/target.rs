@@ -122,6 +122,13 @@ impl TargetArguments {
         }
     }
 
+    /// The scenario's configuration of the gateways, but for what the user sets otherwise.
+    fn settings(&self, defaults: &StackOptions) -> Vec<(String, String)> {
+        let is_set = |key: &str| self.settings.iter().any(|(set, _)| set == key);
+        let kept = defaults.settings.iter().filter(|(key, _)| !is_set(key));
+        kept.chain(&self.settings).cloned().collect()
+    }
+
     /// What a local stack is made of, if one is needed; `defaults` where the user does not say.
     pub(super) fn stack(&self, defaults: &StackOptions) -> StackOptions {
         StackOptions {
@@ -129,7 +136,7 @@ impl TargetArguments {
             spares: self.spare_shards.unwrap_or(defaults.spares),
             gateways: self.gateways.unwrap_or(defaults.gateways),
             gateway_binary: self.gateway_binary.clone(),
-            settings: self.settings.clone(),
+            settings: self.settings(defaults),
             codec: self.codec,
             quic: self.quic,
             presence: defaults.presence,
