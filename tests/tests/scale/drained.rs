@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use campanile_tests::manifests::Manifests;
-use campanile_tests::wait::{SOON, eventually};
+use campanile_tests::wait::eventually;
 use redis::Client;
 
 use crate::pod::Pod;
-use crate::world::SHARD;
+use crate::world::{MOVED, SHARD};
 
 const WISH: &str = "campanile:drain";
 const ANSWER: &str = "campanile:drained";
@@ -59,7 +59,7 @@ async fn a_primary_that_is_replaced_meanwhile_has_nothing_of_its_own_any_more() 
     let mut gateway = Client::open(url)?.get_async_pubsub().await?;
     gateway.subscribe(CONTROL).await?;
     let replaced = async {
-        eventually("the hook has made its wish", SOON, || async {
+        eventually("the hook has made its wish", MOVED, || async {
             pod.redis(&["EXISTS", WISH])
                 .await
                 .is_ok_and(|answer| answer == "1")
