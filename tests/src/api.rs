@@ -1,5 +1,7 @@
 //! The HTTP server API.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
@@ -79,6 +81,18 @@ impl Api {
             result["offset"].as_u64().unwrap_or_default(),
             result["epoch"].as_str().unwrap_or_default().to_owned(),
         ))
+    }
+
+    /// The partitions that each shard owns, unless something moves.
+    pub async fn shares(&self) -> Result<Option<BTreeMap<String, u64>>> {
+        let status = self.call("shards/status", &json!({})).await?;
+        if !status["moves"].is_null() {
+            return Ok(None);
+        }
+        let shards = status["shards"].as_array().context("a list of shards")?;
+        let share = |shard: &Value| Some((shard["name"].as_str()?.to_owned(), shard["partitions"].as_u64()?));
+        let shares = shards.iter().map(|shard| share(shard).context("a shard"));
+        shares.collect::<Result<_>>().map(Some)
     }
 
     /// The data of a channel's whole history, oldest first.

@@ -159,22 +159,10 @@ impl World {
         Ok(())
     }
 
-    /// The partitions that each shard owns, unless something moves.
-    async fn shares(&self) -> Result<Option<BTreeMap<String, u64>>> {
-        let status = self.api().call("shards/status", &json!({})).await?;
-        if !status["moves"].is_null() {
-            return Ok(None);
-        }
-        let shards = status["shards"].as_array().context("a list of shards")?;
-        let share = |shard: &Value| Some((shard["name"].as_str()?.to_owned(), shard["partitions"].as_u64()?));
-        let shares = shards.iter().map(|shard| share(shard).context("a shard"));
-        shares.collect::<Result<_>>().map(Some)
-    }
-
     /// Waits until nothing moves and the shards own what they should.
     pub(crate) async fn shared_out(&self, what: &str, holds: impl Fn(&BTreeMap<String, u64>) -> bool) {
         eventually(what, PATIENCE, || async {
-            let shares = self.shares().await.ok().flatten();
+            let shares = self.api().shares().await.ok().flatten();
             shares.is_some_and(|shares| holds(&shares))
         })
         .await;
